@@ -1,0 +1,82 @@
+"""A plan: pure data, a straight-line program over named slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PLAN_SCHEMA = 1
+
+
+class Step(BaseModel):
+    """One use of a stage.
+
+    ``with`` are its settings, ``from`` redirects a port to another slot, ``as`` writes the main output to
+    another slot.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    use: str
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+    from_: Mapping[str, str] = Field(default_factory=dict, alias="from")
+    as_: str = Field(default="", alias="as")
+
+    @property
+    def kind(self) -> str:
+        """The kind of stage: the part of ``use`` before the slash."""
+        return self.use.partition("/")[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shortest mapping that reads back as this step."""
+        out: dict[str, Any] = {"use": self.use}
+        if self.with_:
+            out["with"] = dict(self.with_)
+        if self.from_:
+            out["from"] = dict(self.from_)
+        if self.as_:
+            out["as"] = self.as_
+        return out
+
+
+class Plan(BaseModel):
+    """Steps over slots, which start as the scenario's.
+
+    ``base`` replaces the scenario's base model where it is not empty. ``deliver`` names the slots that make up
+    the bundle; ``evaluate`` the evaluators to run (empty: every one that fits).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: int = Field(default=PLAN_SCHEMA, alias="schema")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    base: str = ""
+    steps: tuple[Step, ...] = ()
+    deliver: tuple[str, ...] = ("model",)
+    evaluate: tuple[str, ...] = ()
+
+    @field_validator("schema_")
+    @classmethod
+    def _known_schema(cls, value: int) -> int:
+        if not 1 <= value <= PLAN_SCHEMA:
+            raise ValueError(f"plan schema {value} is newer than this kistack reads ({PLAN_SCHEMA})")
+        return value
+
+    @property
+    def techniques(self) -> tuple[str, ...]:
+        """The kinds of its steps, in order, each once."""
+        return tuple(dict.fromkeys(s.kind for s in self.steps))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shortest mapping that reads back as this plan."""
+        out: dict[str, Any] = {"schema": self.schema_, "seed": self.seed}
+        if self.base:
+            out["base"] = self.base
+        out["steps"] = [s.to_dict() for s in self.steps]
+        if self.deliver != ("model",):
+            out["deliver"] = list(self.deliver)
+        if self.evaluate:
+            out["evaluate"] = list(self.evaluate)
+        return out

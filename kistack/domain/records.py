@@ -1,0 +1,135 @@
+"""What is predicted and what was observed: never the same type, for their difference is the calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+#: Units of every cost name that an estimate or a measurement may carry.
+COST_UNITS: dict[str, str] = {
+    "seconds": "s",
+    "peak_bytes": "B",
+    "bytes": "B",
+    "scratch_bytes": "B",
+    "money": "USD",
+    "latency_seconds": "s",
+    "tokens_per_second": "1/s",
+    "query_seconds": "s",
+}
+
+RUN_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A change in answer quality, in points (0 to 100), with its interval, conditions and source."""
+
+    points: float
+    low: float
+    high: float
+    conditions: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a stage expects of itself.
+
+    ``costs`` use the names of ``COST_UNITS``: ``seconds`` (wall clock), ``peak_bytes`` (resident memory of the
+    worker), ``scratch_bytes`` (disk beyond its outputs), ``money``; for an opened artifact ``latency_seconds``
+    (one answer), ``tokens_per_second``, ``query_seconds``, ``peak_bytes``. ``facts`` give, per output, the
+    numbers that later steps need (``bytes`` always).
+    """
+
+    costs: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    quality: Effect | None = None
+
+    def cost(self, name: str, default: float = 0.0) -> float:
+        """One number of ``costs``."""
+        return self.costs.get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number that was observed, with a 95 % interval where it was sampled (else equal bounds)."""
+
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One node of a pipeline as it ran: what was predicted, what was measured, what it left."""
+
+    use: str
+    key: str
+    status: str  # done, reused, failed, cancelled
+    plugin: str = ""
+    auto: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)  # output name to artifact digest
+    facts: Mapping[str, float] = field(default_factory=dict)
+    deterministic: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScore:
+    """One evaluated system (the baseline, or what a plan delivers): its metrics and what was unavailable.
+
+    ``metrics`` are per metric name; ``items`` the artifact digest of its per-item answers;
+    ``unavailable`` maps a metric to the reason it has no number.
+    """
+
+    name: str
+    metrics: Mapping[str, Measurement] = field(default_factory=dict)
+    items: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    answers: str = ""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run: plan, profile, environment, steps, scores and status."""
+
+    run: str
+    status: str  # done, failed, cancelled, running
+    plan: Mapping[str, Any]
+    profile: str  # digest
+    environment: Mapping[str, str]
+    steps: tuple[StepRecord, ...] = ()
+    systems: Mapping[str, SystemScore] = field(default_factory=dict)
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    bundle: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    error: str = ""
+    schema: int = RUN_SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document that ``from_json`` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RunRecord:
+        """The record that ``to_json`` wrote."""
+        data = dict(document)
+        data["steps"] = tuple(StepRecord(**s) for s in data.get("steps", ()))
+        data["systems"] = {
+            name: SystemScore(
+                name=s["name"],
+                metrics={m: Measurement(**v) for m, v in s["metrics"].items()},
+                items={m: tuple(v) for m, v in s["items"].items()},
+                answers=s["answers"],
+                unavailable=s["unavailable"],
+            )
+            for name, s in data.get("systems", {}).items()
+        }
+        return cls(**data)

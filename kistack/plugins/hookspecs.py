@@ -1,0 +1,104 @@
+"""The hooks. A hook registers classes, the classes do the work; ``hooks.py`` of a plugin imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from kistack.domain.advice import Candidate, Reason
+    from kistack.domain.facts import Profile
+    from kistack.domain.records import RunRecord
+    from kistack.plugins.stages import Stage
+
+PROJECT = "kistack"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# --- the four techniques
+
+
+@hookspec
+def kistack_register_retrievers() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``retrieve/…``: they write an index and open it."""
+
+
+@hookspec
+def kistack_register_distillers() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``distill/…``: they teach a student from a teacher."""
+
+
+@hookspec
+def kistack_register_tuners() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``tune/…``: they adapt a model to pairs."""
+
+
+@hookspec
+def kistack_register_quantizers() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``quantize/…``: they store weights in fewer bits."""
+
+
+# --- around them
+
+
+@hookspec
+def kistack_register_stages() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages of any other kind, unknown to the core: a pruner, a merge, an embedder's training."""
+
+
+@hookspec
+def kistack_register_runtimes() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``runtime/…``: they open a model format and generate."""
+
+
+@hookspec
+def kistack_register_evaluators() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``evaluate/…``: they turn answers into scores."""
+
+
+@hookspec
+def kistack_register_profilers() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``profile/…``: they measure machines and data; their outs' facts join the profile."""
+
+
+@hookspec
+def kistack_register_sources() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
+    """Stages named ``source/…``: where models come from."""
+
+
+@hookspec
+def kistack_register_policies() -> Sequence[Path]:  # type: ignore[empty-body]
+    """More policy files (YAML)."""
+
+
+@hookspec
+def kistack_judge_candidate(candidate: Candidate, profile: Profile) -> Sequence[Reason]:  # type: ignore[empty-body]
+    """A plugin's own reasons for or against a candidate."""
+
+
+# --- lifecycle, called in the process that drives the run
+
+
+@hookspec
+def kistack_before_step(run: str, use: str, key: str) -> None:
+    """A step is about to start."""
+
+
+@hookspec
+def kistack_after_step(run: str, use: str, key: str, record: dict[str, Any]) -> None:
+    """A step is done; ``record`` is its StepRecord as a mapping."""
+
+
+@hookspec
+def kistack_step_failed(run: str, use: str, key: str, error: str) -> None:
+    """A step failed."""
+
+
+@hookspec
+def kistack_run_finished(record: RunRecord) -> None:
+    """A run ended, well or not."""
