@@ -64,7 +64,7 @@ class Artifact:
     """A finished artifact: a folder in the store (or in a bundle) and what is known of it.
 
     ``key`` says how it was asked for, ``digest`` what its bytes are. ``requires`` are artifacts that must
-    travel with it, in the order of ``Type.needs``.
+    travel with it, in the order of ``Type.needs``; ``ports`` names them: the ports of its stage they came from.
     """
 
     kind: str
@@ -77,10 +77,16 @@ class Artifact:
     requires: tuple[Artifact, ...] = ()
     parents: tuple[str, ...] = ()
     opener: Opener | None = None
+    ports: tuple[str, ...] = ()
 
     def fact(self, name: str, default: float = 0.0) -> float:
         """One number of ``facts``."""
         return self.facts.get(name, default)
+
+    @property
+    def parts(self) -> dict[str, Artifact]:
+        """What must travel with it, by port name: the ``parts`` that ``Stage.open`` is given."""
+        return dict(zip(self.ports, self.requires, strict=False))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document that ``from_json`` reads back."""
@@ -97,6 +103,7 @@ class Artifact:
             "opener": None
             if self.opener is None
             else {"stage": self.opener.stage, "settings": dict(self.opener.settings)},
+            "ports": list(self.ports),
         }
 
     @classmethod
@@ -114,4 +121,5 @@ class Artifact:
             requires=tuple(cls.from_json(d) for d in document["requires"]),
             parents=tuple(document["parents"]),
             opener=None if opener is None else Opener(opener["stage"], opener["settings"]),
+            ports=tuple(document.get("ports", ())),
         )
