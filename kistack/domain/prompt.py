@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypedDict
+
+#: Beside ``pairs.jsonl`` in every pairs or items artifact: the wording that goes with them.
+PROMPT_FILE = "prompt.json"
 
 
 class Message(TypedDict):
@@ -60,3 +65,15 @@ class PromptTemplate:
     def to_json(self) -> dict[str, Any]:
         """A JSON document; ``PromptTemplate(**document)`` reads it back."""
         return asdict(self)
+
+    def write(self, folder: Path) -> None:
+        """Put the wording into a pairs or items folder, so that whoever reads them renders them alike."""
+        (folder / PROMPT_FILE).write_text(json.dumps(self.to_json(), sort_keys=True) + "\n", encoding="utf-8")
+
+
+def template_of(folder: Path) -> PromptTemplate:
+    """The wording that a pairs or items folder carries; the default one where it carries none."""
+    path = folder / PROMPT_FILE
+    if not path.exists():
+        return PromptTemplate()
+    return PromptTemplate(**json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,108 @@
+"""What the slots hold before the first step: the scenario's data, and its models through their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from kistack.composition.pipeline import Bound, Ref
+from kistack.composition.requests import Request
+from kistack.composition.workbench import Workbench
+from kistack.domain.artifacts import Type
+from kistack.domain.facts import Profile
+from kistack.domain.plan import Plan
+from kistack.errors import KistackError, ModelError, Problem
+from kistack.plugins.host import Host
+from kistack.plugins.stages import Settings, Stage
+
+#: Scenario models: slot to the section of the profile that describes it.
+MODEL_SLOTS = {"model": "model", "teacher": "teacher", "embedder": "embedder"}
+
+_NUMBERS = ("params", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "bytes")
+_FACETS = ("precision", "family", "vocabulary")
+
+
+def given_types(profile: Profile) -> dict[str, Type]:
+    """The scenario's own inputs as the profile describes them: corpus, pairs, and the held-out items."""
+    given: dict[str, Type] = {}
+    if identity := profile.text("corpus.identity"):
+        names = {"count": "documents", "tokens": "tokens", "bytes": "bytes"}
+        given["corpus"] = Type("corpus", "jsonl", {"content": "documents"}, _facts(profile, "corpus", names), identity)
+    lengths = {"prompt_tokens": "prompt_tokens", "answer_tokens": "answer_tokens"}
+    if identity := profile.text("pairs.identity"):
+        facts = _facts(profile, "pairs", {"count": "train", "bytes": "train_bytes", **lengths})
+        facts["tokens"] = facts.get("count", 0) * (facts.get("prompt_tokens", 0) + facts.get("answer_tokens", 0))
+        given["pairs"] = Type("pairs", "jsonl", {"passages": "without"}, facts, identity)
+    if identity := profile.text("items.identity"):
+        facts = _facts(profile, "pairs", {"count": "test", "bytes": "test_bytes", **lengths})
+        given["items"] = Type("items", "jsonl", {"passages": "without"}, facts, identity)
+    return given
+
+
+def _facts(profile: Profile, section: str, names: Mapping[str, str]) -> dict[str, float]:
+    return {n: profile.number(f"{section}.{of}") for n, of in names.items() if f"{section}.{of}" in profile}
+
+
+def place_sources(bench: Workbench, plan: Plan) -> set[str]:
+    """Fill the model slots with the sources that the profile names; returns their nodes' keys."""
+    keys = set()
+    for slot, section in MODEL_SLOTS.items():
+        own = bench.profile.text(f"{section}.reference")
+        reference = plan.base if slot == "model" and plan.base else own
+        if not reference:
+            continue
+        try:
+            stage, settings = claimant(bench.host, reference)
+            found = _profiled(bench.profile, section) if reference == own else stage.inspect(settings)
+        except KistackError as error:
+            bench.problems.append(Problem(f"models.{section}", error.message, error.hint))
+            continue
+        request = Request(stage, settings, f"models.{section}", content=found.identity, purpose="source")
+        node = bench.place(request)
+        if node is None:
+            continue
+        out, made = next(iter(node.outputs.items()))
+        known = replace(
+            made,
+            format=found.format or made.format,
+            facts={**made.facts, **found.facts},
+            facets={**made.facets, **found.facets},
+            line=(),
+        )
+        bench.nodes[node.key] = replace(node, outputs={**node.outputs, out: known})
+        keys.add(node.key)
+        bench.slots[slot] = Bound(Ref(node.key, out), known)
+    return keys
+
+
+def claimant(host: Host, reference: str) -> tuple[Stage, Settings]:
+    """The source that a model reference belongs to, with the settings that fetch it.
+
+    Raises:
+        ModelError: no installed source, or more than one, claims it.
+
+    """
+    claims: list[tuple[Stage, Settings]] = []
+    for stage in host.stages_of("source"):
+        settings = host.guard(stage.name, "claims", partial(stage.claims, reference))
+        if settings is not None:
+            claims.append((stage, settings))
+    if len(claims) == 1:
+        return claims[0]
+    if claims:
+        names = " and ".join(s.name for s, _ in claims)
+        raise ModelError(f"model {reference!r} is claimed by {names}", "write the reference unambiguously")
+    known = ", ".join(s.name for s in host.stages_of("source")) or "none"
+    raise ModelError(
+        f"no installed source knows the model {reference!r}",
+        f"use a folder, a .gguf file, package:NAME or hub:ORG/NAME (sources installed: {known})",
+    )
+
+
+def _profiled(profile: Profile, section: str) -> Type:
+    """What the profile knows of a model."""
+    facts = {n: profile.number(f"{section}.{n}") for n in _NUMBERS if f"{section}.{n}" in profile}
+    facets = {n: profile.text(f"{section}.{n}") for n in _FACETS if f"{section}.{n}" in profile}
+    kind = "embedder" if section == "embedder" else "model"
+    return Type(kind, profile.text(f"{section}.format"), facets, facts, profile.text(f"{section}.identity"))

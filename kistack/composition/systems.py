@@ -1,0 +1,82 @@
+"""What is evaluated: the baselines and every delivered model, each answered and scored by nodes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kistack.composition.folding import serving_of
+from kistack.composition.pipeline import Bound, Ref, System
+from kistack.composition.requests import Request, Unmet
+from kistack.composition.workbench import Workbench
+from kistack.domain.plan import Plan
+from kistack.errors import Problem
+
+#: Pairs shown in the few-shot baseline's prompt.
+FEW_SHOT = 3
+
+
+def systems_of(
+    bench: Workbench,
+    plan: Plan,
+    start: Mapping[str, Bound],
+    delivered: Mapping[str, Bound],
+    index: Bound | None,
+    *,
+    measure: bool,
+) -> tuple[dict[str, System], list[str]]:
+    """The systems to evaluate: the baseline, a few-shot prompt, and every delivered model."""
+    notes: list[str] = []
+    wanted: dict[str, tuple[Bound, Bound | None, int]] = {}
+    if "model" in start:
+        wanted["baseline"] = (start["model"], None, 0)
+        if "pairs" in start and measure:
+            wanted["few-shot"] = (start["model"], None, FEW_SHOT)
+    models = {s: b for s, b in delivered.items() if b.type.kind == "model"}
+    for slot, bound in models.items():
+        if plan.steps:
+            wanted["plan" if len(models) == 1 else f"plan:{slot}"] = (bound, index, 0)
+    systems: dict[str, System] = {}
+    for name, (model, passages, shots) in wanted.items():
+        try:
+            opener, _ = bench.opener(model.type, ("generate",), f"system {name!r}")
+        except Unmet as unmet:
+            bench.problems.append(Problem(f"deliver {name}", unmet.message, unmet.hint))
+            continue
+        serving = serving_of(model, opener, passages, bench.profile, bench.host)
+        system = System(name, model, passages, serving=serving)
+        systems[name] = _measured(bench, plan, system, shots, notes) if measure and "items" in start else system
+    if measure and "items" not in start:
+        notes.append("nothing is evaluated: the scenario has no held-out questions")
+    return systems, notes
+
+
+def _measured(bench: Workbench, plan: Plan, system: System, shots: int, notes: list[str]) -> System:
+    """Add the nodes that answer the held-out questions with this system and score the answers."""
+    inner = bench.inner()
+    inner.slots["model"] = system.model
+    inner.slots.pop("index", None)
+    if system.index is not None:
+        inner.slots["index"] = system.index
+    answer = bench.host.get("answer/items").stage
+    settings = answer.Settings.model_validate({"few_shot": shots} if shots else {})
+    node = inner.place(Request(answer, settings, f"evaluate {system.name}", purpose="evaluation"))
+    if node is None:
+        bench.problems += inner.problems
+        return system
+    inner.slots["answers"] = Bound(Ref(node.key, "answers"), node.outputs["answers"])
+    scores: dict[str, Ref] = {}
+    unavailable: dict[str, str] = {}
+    for stage in bench.host.stages_of("evaluate"):
+        if plan.evaluate and stage.name not in plan.evaluate:
+            continue
+        inner.problems = []
+        scored = inner.place(Request(stage, stage.Settings(), f"evaluate {system.name}", purpose="evaluation"))
+        if scored is None:
+            unavailable[stage.name] = inner.problems[0].message if inner.problems else "its input is missing"
+        else:
+            scores[stage.name] = Ref(scored.key, next(iter(scored.outputs)))
+    for name in plan.evaluate:
+        if name not in bench.host.stages and name not in notes:
+            notes.append(f"evaluator {name!r} is not installed")
+    return replace(system, answers=Ref(node.key, "answers"), scores=scores, unavailable=unavailable)

@@ -1,0 +1,219 @@
+"""Composing in progress: slots, nodes and problems while a plan is put together."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import util as importing
+from typing import Any
+
+from pydantic import ValidationError
+
+from kistack.composition.binding import bind
+from kistack.composition.keys import key_of
+from kistack.composition.matching import main_out, output_types
+from kistack.composition.pipeline import Bound, Node
+from kistack.composition.requests import Broken, Request, Unmet
+from kistack.domain.artifacts import FACETS, Opener, Type
+from kistack.domain.facts import Profile
+from kistack.errors import KistackError, Problem
+from kistack.plugins.host import Host, default_settings
+from kistack.plugins.stages import Need, Settings, Stage, Traits
+
+
+class Workbench:
+    """Slots, nodes and problems while a plan is composed.
+
+    A ``memo`` shared between plans of one scenario keeps nodes by what they read, so that candidates with a common
+    prefix are composed once.
+    """
+
+    def __init__(self, profile: Profile, host: Host, seed: int, memo: dict[Any, Node] | None = None) -> None:
+        self.profile = profile
+        self.host = host
+        self.seed = seed
+        self.slots: dict[str, Bound] = {}
+        self.poisoned: set[str] = set()
+        self.nodes: dict[str, Node] = {}
+        self.problems: list[Problem] = []
+        self.memo = {} if memo is None else memo
+
+    # --- settings
+
+    def settings_of(self, stage: Stage, given: Mapping[str, Any], where: str) -> Settings | None:
+        """Validated settings, or None after the problems were noted."""
+        try:
+            return stage.Settings.model_validate(dict(given))
+        except ValidationError as error:
+            known = ", ".join(sorted(stage.Settings.model_fields)) or "none"
+            for fault in error.errors():
+                name = ".".join(str(p) for p in fault["loc"])
+                if fault["type"] == "extra_forbidden":
+                    message, hint = f"{stage.name} has no setting {name!r}", f"its settings: {known}"
+                else:
+                    message = f"{stage.name}: {name} = {fault.get('input')!r}: {fault['msg']}"
+                    about = stage.Settings.model_fields.get(str(fault["loc"][0]) if fault["loc"] else "")
+                    hint = f"{name}: {about.description}" if about is not None and about.description else ""
+                self.problems.append(Problem(where, message, hint))
+            return None
+
+    def inner(self) -> Workbench:
+        """A bench with a copy of the slots that adds its nodes to this one."""
+        bench = Workbench(self.profile, self.host, self.seed, self.memo)
+        bench.nodes = self.nodes
+        bench.slots = {**self.slots}
+        return bench
+
+    def place(self, request: Request) -> Node | None:
+        """Bind, check and add one stage; None after the problems were noted. Slots are not written here."""
+        try:
+            traits: Traits = self.host.guard(
+                request.stage.name, "traits", lambda: request.stage.traits(request.settings)
+            )
+            bound = bind(self, request, traits)
+            openers = self._openers(request, traits, bound)
+            self._check(request, traits, bound)
+            return self._node(request, traits, bound, openers)
+        except Broken:
+            return None
+        except Unmet as unmet:
+            self.problems.append(Problem(request.where, unmet.message, unmet.hint))
+        except KistackError as error:
+            self.problems.append(Problem(request.where, error.message, error.hint))
+        return None
+
+    def _openers(
+        self, request: Request, traits: Traits, bound: dict[str, tuple[Bound, ...]]
+    ) -> dict[str, tuple[Opener, Stage]]:
+        openers: dict[str, tuple[Opener, Stage]] = {}
+        for name, port in traits.consumes.items():
+            if port.opened and name in bound:
+                openers[name] = self.opener(bound[name][0].type, port.gives, f"{request.stage.name} at {name!r}")
+        return openers
+
+    def opener(self, found: Type, gives: Sequence[str], who: str) -> tuple[Opener, Stage]:
+        """What opens this artifact: the stage its plan names, else the only installed one that can.
+
+        Raises:
+            Unmet: none is installed, several are, or the named one cannot do what is asked.
+
+        """
+        if found.opener is not None:
+            stage = self.host.get(found.opener.stage).stage
+            able = {g for o in stage.traits(stage.Settings(**found.opener.settings)).opens for g in o.gives}
+            missing = [g for g in gives if g not in able]
+            if missing:
+                raise Unmet(f"{stage.name} has no {missing[0]}, which {who} asks of it", "use another runtime")
+            return found.opener, stage
+        able_stages = self.host.openers(found.kind, found.format, gives)
+        what = f"{found.kind} {found.format}".strip()
+        if not able_stages:
+            others = self.host.openers(found.kind, found.format)
+            lacking = f" (what is installed for it, {others[0].name}, has no {' and '.join(gives)})" if others else ""
+            raise Unmet(f"nothing installed opens {what} for {who}{lacking}", "install a plugin that opens it")
+        if len(able_stages) > 1:
+            names = " or ".join(s.name for s in able_stages)
+            raise Unmet(f"{names} could open {what}", f"name one as a step: {{use: {able_stages[0].name}}}")
+        stage = able_stages[0]
+        settings = self.host.guard(
+            stage.name, "resolve", lambda: stage.resolve(default_settings(stage), self.profile, {found.kind: found})
+        )
+        return Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True)), stage
+
+    def _check(self, request: Request, traits: Traits, bound: Mapping[str, tuple[Bound, ...]]) -> None:
+        stage = request.stage
+        for package in traits.packages:
+            if importing.find_spec(package) is None:
+                raise Unmet(f"{stage.name} needs the Python package {package!r}, which is not installed", "install it")
+        for one, other, facet in traits.agree:
+            values = {bound[port][0].type.read(facet) for port in (one, other) if port in bound} - {""}
+            if len(values) > 1:
+                raise Unmet(
+                    f"{stage.name}: {one} and {other} differ in {facet}",
+                    f"{FACETS.get(facet, facet)}; choose models that share it",
+                )
+        for need in traits.needs:
+            self._check_need(stage, need, bound)
+        main = main_out(traits)
+        line = bound[main.like][0].type.line if main is not None and main.like in bound else ()
+        for earlier in line:
+            self._check_order(stage, traits, earlier)
+
+    def _check_need(self, stage: Stage, need: Need, bound: Mapping[str, tuple[Bound, ...]]) -> None:
+        known = [b.type.facts[need.fact] for b in bound.get(need.port, ()) if need.fact in b.type.facts]
+        if not need.port and need.fact in self.profile:
+            known = [self.profile.number(need.fact)]
+        for value in known:
+            if value < need.at_least:
+                of = f" of {need.port}" if need.port else ""
+                raise Unmet(f"{stage.name} needs {need.fact}{of} at least {need.at_least:g}, not {value:g}", need.hint)
+
+    def _check_order(self, stage: Stage, traits: Traits, earlier: str) -> None:
+        if any(fnmatch.fnmatchcase(earlier, p) for p in traits.excludes):
+            raise Unmet(f"{stage.name} cannot follow {earlier} on the same model", "leave one of them out")
+        if any(fnmatch.fnmatchcase(earlier, p) for p in traits.before):
+            raise Unmet(f"{stage.name} must come before {earlier}", f"put {stage.name} earlier in the plan")
+        if earlier in self.host.stages:
+            other = self.host.traits(earlier)
+            if any(fnmatch.fnmatchcase(stage.name, p) for p in other.after):
+                raise Unmet(f"{earlier} must come after {stage.name}", f"put {stage.name} earlier in the plan")
+
+    def _node(
+        self,
+        request: Request,
+        traits: Traits,
+        bound: Mapping[str, tuple[Bound, ...]],
+        openers: Mapping[str, tuple[Opener, Stage]],
+    ) -> Node:
+        stage = request.stage
+        identities = {n: tuple(b.type.identity for b in bs) for n, bs in bound.items()}
+        mark = (
+            stage.name,
+            request.settings.model_dump_json(),
+            request.content,
+            tuple(sorted(identities.items())),
+            tuple(sorted((n, o.stage, repr(sorted(o.settings.items()))) for n, (o, _) in openers.items())),
+            self.seed,
+        )
+        node = self.memo.get(mark)
+        if node is None:
+            single = {n: bs[0].type for n, bs in bound.items() if bs}
+            settings = self.host.guard(
+                stage.name, "resolve", lambda: stage.resolve(request.settings, self.profile, single)
+            )
+            estimate = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, single))
+            traits = self.host.guard(stage.name, "traits", lambda: stage.traits(settings))
+            key = key_of(
+                stage,
+                settings,
+                traits,
+                inputs=identities,
+                openers=openers,
+                seed=self.seed,
+                profile=self.profile,
+                extra=request.content,
+            )
+            node = Node(
+                key=key,
+                stage=stage,
+                settings=settings,
+                plugin=self.host.stages[stage.name].plugin,
+                traits=traits,
+                inputs={n: tuple(b.source for b in bs) for n, bs in bound.items()},
+                types={n: tuple(b.type for b in bs) for n, bs in bound.items()},
+                openers={n: o for n, (o, _) in openers.items()},
+                outputs=output_types(stage, settings, traits, key, bound, estimate.facts),
+                estimate=estimate,
+                seed=self.seed if traits.seeded else 0,
+                auto=request.auto,
+                step=request.step,
+                purpose=request.purpose,
+            )
+            self.memo[mark] = node
+        kept = self.nodes.get(node.key)
+        if kept is None or (kept.auto and not request.auto):
+            if (node.step, node.purpose, node.auto) != (request.step, request.purpose, request.auto):
+                node = replace(node, step=request.step, purpose=request.purpose, auto=request.auto)
+            self.nodes[node.key] = node
+        return self.nodes[node.key]

@@ -1,0 +1,276 @@
+"""The core's own stages: they join what plugins bring, and come in by the same door."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from kistack.domain.artifacts import Type
+from kistack.domain.facts import Profile
+from kistack.domain.prompt import Passage, Prompt, template_of
+from kistack.domain.records import Estimate
+from kistack.errors import StepFailed
+from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.sessions import Completion, IndexSession, ModelSession
+from kistack.plugins.stages import Context, Load, Out, Port, Settings, Stage, Traits
+
+PAIRS_FILE = "pairs.jsonl"
+ANSWERS_FILE = "answers.jsonl"
+SPEED_FILE = "speed.json"
+
+#: Queries embedded and searched per second by a small sentence encoder on two CPU cores (measured, MiniLM-L6, 40/s).
+_QUERIES_PER_SECOND = 40.0
+#: Memory of a worker that opened an embedder and an index (torch and the encoder loaded; measured 0.9 GB).
+_INDEX_WORKER_BYTES = 0.9e9
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file, one after the other."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Write one JSON object a line; returns the bytes written."""
+    text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+    return len(text.encode())
+
+
+class PairsPassages(Stage):
+    """Give each training pair the passages that its question retrieves, so that a trainer learns to read them."""
+
+    name = "pairs/passages"
+    summary = "pairs enriched with the passages that the index returns for their questions"
+
+    def traits(self, settings: Settings) -> Traits:
+        """Put in automatically where a trainer prefers pairs with passages and the plan retrieves."""
+        return Traits(
+            consumes={
+                "pairs": Port(kind="pairs", where={"passages": "without"}, hint="these pairs already carry passages"),
+                "index": Port(kind="index", opened=True, gives=("search",), hint="retrieve before this step"),
+            },
+            produces={"pairs": Out(kind="pairs", like="pairs", set={"passages": "with"}, same=True)},
+            auto=True,
+        )
+
+    def estimate(self, settings: Settings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
+        """Time of embedding and searching each question once."""
+        pairs, index = inputs["pairs"], inputs["index"]
+        count = pairs.fact("count", 1)
+        added = index.fact("passages", 3) * index.fact("passage_tokens", 50)
+        facts = {
+            "bytes": pairs.fact("bytes", 200 * count) + count * added * 4,
+            "prompt_tokens": pairs.fact("prompt_tokens", 40) + added,
+            "tokens": pairs.fact("tokens", 60 * count) + count * added,
+            "passages": index.fact("passages", 3),
+        }
+        costs = {"seconds": 12 + count / _QUERIES_PER_SECOND, "peak_bytes": _INDEX_WORKER_BYTES}
+        return Estimate(costs, {"pairs": facts})
+
+    def run(self, settings: Settings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
+        """Search every question and write the pairs with what was found."""
+        source = ctx.input("pairs")
+        index: IndexSession = ctx.open("index")
+        rows = list(read_jsonl(source.path / PAIRS_FILE))
+        found = index.search([r["question"] for r in rows])
+        for row, passages in zip(rows, found, strict=True):
+            row["passages"] = [asdict(p) for p in passages]
+        out = ctx.out("pairs")
+        template_of(source.path).write(out)
+        written = write_jsonl(out / PAIRS_FILE, rows)
+        ctx.progress(len(rows), len(rows), "pairs")
+        words = sum(len(p.text.split()) for passages in found for p in passages)
+        return {
+            "pairs": {
+                "count": len(rows),
+                "bytes": written,
+                "passages": sum(map(len, found)) / max(1, len(rows)),
+                "passage_words": words / max(1, sum(map(len, found))),
+            }
+        }
+
+
+class AnswerSettings(Settings):
+    """How questions are put to a model."""
+
+    max_new_tokens: int = Field(default=32, ge=1, le=4096, description="longest answer, in tokens")
+    batch: int = Field(default=0, ge=0, le=1024, description="questions answered at once; 0 lets the runtime choose")
+    few_shot: int = Field(default=0, ge=0, le=32, description="training pairs shown before each question")
+    latency_items: int = Field(
+        default=16, ge=0, le=1000, description="questions answered again one by one to measure latency"
+    )
+
+
+class AnswerItems(Stage):
+    """Answer held-out questions with a model, through an index where there is one, and time it."""
+
+    name = "answer/items"
+    summary = "answers of a model (and index) to the held-out questions, with timings"
+    Settings = AnswerSettings
+
+    def traits(self, settings: AnswerSettings) -> Traits:
+        """Timed, so its result is never reused on another machine."""
+        consumes = {
+            "model": Port(kind="model", opened=True, gives=("generate",), hint="install a runtime for this format"),
+            "items": Port(kind="items", hint="hold out some pairs for evaluation"),
+            "index": Port(kind="index", opened=True, gives=("search",), optional=True),
+        }
+        if settings.few_shot:
+            consumes["examples"] = Port(kind="pairs", slot="pairs", hint="few-shot prompts need training pairs")
+        return Traits(
+            consumes=consumes,
+            produces={"answers": Out(kind="answers", format="jsonl")},
+            deterministic=False,
+            timed=True,
+        )
+
+    def estimate(self, settings: AnswerSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
+        """Batched answers by the machine's arithmetic, single ones by the runtime's own latency."""
+        from kistack.plugins.costs import decode_seconds, machine, prefill_seconds
+
+        model, items = inputs["model"], inputs["items"]
+        index = inputs.get("index")
+        here = machine(profile, "hardware")
+        count = items.fact("count", 1)
+        prompt = items.fact("prompt_tokens", 60)
+        if index is not None:
+            prompt += index.fact("passages", 3) * index.fact("passage_tokens", 50)
+        if settings.few_shot:
+            prompt += settings.few_shot * (items.fact("prompt_tokens", 40) + items.fact("answer_tokens", 8))
+        precision = model.facets.get("precision", "bf16")
+        new = min(float(settings.max_new_tokens), max(8.0, 1.5 * items.fact("answer_tokens", 12)))
+        reading = prefill_seconds(model, prompt, here, precision)
+        writing = decode_seconds(model, new, here, model.fact("bytes"))
+        single = min(count, settings.latency_items) * (reading + writing)
+        batched = count * (reading + writing / 8)
+        seconds = 10 + single + batched + (count / _QUERIES_PER_SECOND + 10 if index is not None else 0)
+        peak = 0.6e9 + 1.2 * model.fact("bytes") + (_INDEX_WORKER_BYTES if index is not None else 0)
+        facts = {"bytes": count * (300 + (4 * prompt if index is not None else 0)), "count": count}
+        return Estimate({"seconds": seconds, "peak_bytes": peak}, {"answers": facts})
+
+    def run(self, settings: AnswerSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
+        """Answer all questions in batches, then some of them one by one."""
+        source = ctx.input("items")
+        items = list(read_jsonl(source.path / PAIRS_FILE))
+        if not items:
+            raise StepFailed("no held-out question to answer", "hold out some pairs: knowledge.split in kistack.yaml")
+        found = _search(ctx, [i["question"] for i in items])
+        examples = _examples(ctx, settings.few_shot)
+        template = template_of(source.path)
+        prompts: list[Prompt] = [
+            template.render(item["question"], passages, examples) for item, passages in zip(items, found, strict=True)
+        ]
+        model: ModelSession = ctx.open("model")
+        total = len(prompts)
+        start = time.perf_counter()
+        done = model.generate(
+            prompts,
+            max_new_tokens=settings.max_new_tokens,
+            batch=settings.batch,
+            on_done=lambda n: ctx.progress(n, total, "answers"),
+        )
+        elapsed = time.perf_counter() - start
+        out = ctx.out("answers")
+        written = write_jsonl(out / ANSWERS_FILE, [_row(*r) for r in zip(items, found, done, strict=True)])
+        searching = _search_alone(ctx, [i["question"] for i in items[: settings.latency_items]])
+        singles = _answer_alone(ctx, model, prompts[: settings.latency_items], settings.max_new_tokens)
+        speed = _speed(singles, searching, done, elapsed)
+        (out / SPEED_FILE).write_text(json.dumps(speed, sort_keys=True), encoding="utf-8")
+        return {"answers": {"count": total, "bytes": written}}
+
+
+def _search(ctx: Context, questions: Sequence[str]) -> list[list[Passage]]:
+    if not ctx.inputs("index"):
+        return [[] for _ in questions]
+    index: IndexSession = ctx.open("index")
+    return index.search(questions)
+
+
+def _examples(ctx: Context, count: int) -> list[tuple[str, str]]:
+    """The first pair of each of ``count`` evenly spaced places: the same ones every time, spread over the file."""
+    if not count:
+        return []
+    rows = list(read_jsonl(ctx.input("examples").path / PAIRS_FILE))
+    step = max(1, len(rows) // count)
+    return [(r["question"], r["answers"][0]) for r in rows[::step][:count]]
+
+
+def _row(item: Mapping[str, Any], passages: Sequence[Passage], done: Completion) -> dict[str, Any]:
+    return {
+        "id": item["id"],
+        "question": item["question"],
+        "answers": item["answers"],
+        "gold": item.get("gold", []),
+        "group": item.get("group", ""),
+        "text": done.text,
+        "passages": [asdict(p) for p in passages],
+        "prompt_tokens": done.prompt_tokens,
+        "new_tokens": done.new_tokens,
+        "seconds": done.seconds,
+    }
+
+
+def _search_alone(ctx: Context, questions: Sequence[str]) -> list[float]:
+    """Seconds that each question's search takes by itself; zeros where nothing is retrieved."""
+    if not ctx.inputs("index"):
+        return [0.0] * len(questions)
+    index: IndexSession = ctx.open("index")
+    taken = []
+    for question in questions:
+        start = time.perf_counter()
+        index.search([question])
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def _answer_alone(ctx: Context, model: ModelSession, prompts: Sequence[Prompt], limit: int) -> list[Completion]:
+    singles = []
+    for number, prompt in enumerate(prompts, 1):
+        singles += model.generate([prompt], max_new_tokens=limit, batch=1)
+        ctx.progress(number, len(prompts), "single answers")
+    return singles
+
+
+def _speed(
+    singles: Sequence[Completion], searching: Sequence[float], batched: Sequence[Completion], elapsed: float
+) -> dict[str, Any]:
+    new = sum(c.new_tokens for c in singles)
+    seconds = math.fsum(c.seconds for c in singles)
+    # Linux counts kilobytes here, macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "latency_seconds": [c.seconds + s for c, s in zip(singles, searching, strict=True)],
+        "first_token_seconds": [c.first_token_seconds + s for c, s in zip(singles, searching, strict=True)],
+        "query_seconds": list(searching),
+        "tokens_per_second": new / seconds if seconds else 0.0,
+        "batched_answers_per_second": len(batched) / elapsed if elapsed else 0.0,
+        "batched_tokens_per_second": sum(c.new_tokens for c in batched) / elapsed if elapsed else 0.0,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    }
+
+
+def serving_load(profile: Profile, passages_tokens: float = 0.0) -> Load:
+    """What one answer asks for in this scenario, with ``passages_tokens`` of retrieved text in its prompt."""
+    return Load(
+        prompt_tokens=profile.number("pairs.prompt_tokens", 60) + passages_tokens,
+        new_tokens=max(8.0, 1.5 * profile.number("pairs.answer_tokens", 16)),
+        concurrency=int(profile.number("scenario.concurrency", 1)),
+    )
+
+
+@hookimpl
+def kistack_register_stages() -> list[type[Stage]]:
+    """The stages that belong to no technique."""
+    return [PairsPassages, AnswerItems]

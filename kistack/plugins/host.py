@@ -1,0 +1,350 @@
+"""The host: finds plugins, loads them one by one, and keeps what they register.
+
+A plugin that fails to import, misspells a hook or raises is reported with its name and left out; everything else
+keeps working. The core's own stages come in by the same door.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from kistack.errors import InputError, PluginError
+from kistack.plugins import builtins, hookspecs
+from kistack.plugins.stages import Settings, Stage, Traits
+
+if TYPE_CHECKING:
+    from kistack.domain.advice import Candidate, Reason
+    from kistack.domain.facts import Profile
+
+ENTRY_POINT_GROUP = "kistack"
+DISABLE_VARIABLE = "KISTACK_DISABLE_PLUGINS"
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*/[a-z0-9][a-z0-9._-]*")
+
+#: Registration hook to the kind its stages must have; None admits every kind that has no hook of its own.
+_REGISTRATIONS: dict[str, str | None] = {
+    "kistack_register_retrievers": "retrieve",
+    "kistack_register_distillers": "distill",
+    "kistack_register_tuners": "tune",
+    "kistack_register_quantizers": "quantize",
+    "kistack_register_runtimes": "runtime",
+    "kistack_register_evaluators": "evaluate",
+    "kistack_register_profilers": "profile",
+    "kistack_register_sources": "source",
+    "kistack_register_stages": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginState:
+    """One plugin: its state is ``ok``, ``failed`` or ``disabled``; ``errors`` say what was wrong with it."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    state: str = "ok"
+    errors: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A registered stage and the plugin it came from."""
+
+    stage: Stage
+    plugin: str
+
+
+@dataclass
+class _Loading:
+    name: str
+    distribution: str = ""
+    version: str = ""
+    seconds: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    disabled: bool = False
+    stages: list[str] = field(default_factory=list)
+
+
+class Host:
+    """Loaded plugins and what they registered. Make one with ``load_host``."""
+
+    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[_Loading]) -> None:
+        self._manager = manager
+        self._loading = {p.name: p for p in plugins}
+        self.stages: dict[str, Entry] = {}
+        self.clashes: dict[str, tuple[str, ...]] = {}
+        self._traits: dict[str, Traits] = {}
+        self._collect()
+
+    @property
+    def plugins(self) -> tuple[PluginState, ...]:
+        """Every plugin found, in order of name."""
+        states = []
+        for p in sorted(self._loading.values(), key=lambda p: p.name):
+            state = "disabled" if p.disabled else "failed" if p.errors else "ok"
+            states.append(
+                PluginState(
+                    p.name, p.distribution, p.version, state, tuple(p.errors), tuple(sorted(p.stages)), p.seconds
+                )
+            )
+        return tuple(states)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for everything that is wrong with a plugin."""
+        lines = [f"plugin {p.name}: {e}" for p in self.plugins for e in p.errors]
+        lines += [f"stage {n} is claimed by {' and '.join(who)}: not usable" for n, who in self.clashes.items()]
+        return tuple(lines)
+
+    def get(self, name: str) -> Entry:
+        """The stage of that name.
+
+        Raises:
+            InputError: no plugin registers it (close names and what is installed are said), or several do.
+
+        """
+        if name in self.clashes:
+            who = " and ".join(self.clashes[name])
+            raise InputError(
+                f"stage {name!r} is claimed by two plugins: {who}",
+                f"uninstall one of them, or set {DISABLE_VARIABLE} to the name of one",
+            )
+        if name in self.stages:
+            return self.stages[name]
+        close = difflib.get_close_matches(name, self.stages, n=3, cutoff=0.5)
+        kind = name.partition("/")[0]
+        installed = sorted(n for n in self.stages if n.partition("/")[0] == kind)
+        if close:
+            hint = "did you mean " + " or ".join(close) + "?"
+        elif installed:
+            hint = f"installed of that kind: {', '.join(installed)}"
+        else:
+            hint = f"installed: {', '.join(sorted(self.stages)) or 'no stages'}"
+        broken = [p.name for p in self.plugins if p.state == "failed"]
+        if broken:
+            hint += f" (plugins that did not load: {', '.join(broken)})"
+        raise InputError(f"no installed plugin has a stage {name!r}", hint)
+
+    def stages_of(self, kind: str) -> list[Stage]:
+        """All usable stages of one kind, by name."""
+        return [e.stage for n, e in sorted(self.stages.items()) if n.partition("/")[0] == kind]
+
+    def traits(self, name: str) -> Traits:
+        """A stage's traits under its default settings (cached)."""
+        if name not in self._traits:
+            stage = self.stages[name].stage
+            self._traits[name] = self.guard(name, "traits", lambda: stage.traits(default_settings(stage)))
+        return self._traits[name]
+
+    def automatic(self) -> list[Stage]:
+        """Stages that the composer may put in by itself, by name."""
+        return [e.stage for n, e in sorted(self.stages.items()) if _can_default(e.stage) and self.traits(n).auto]
+
+    def openers(self, kind: str, fmt: str, gives: Iterable[str] = ()) -> list[Stage]:
+        """Stages that open this kind and format and whose session can do all of ``gives``, by name."""
+        wanted = set(gives)
+        found = []
+        for name, entry in sorted(self.stages.items()):
+            if not _can_default(entry.stage):
+                continue
+            for opens in self.traits(name).opens:
+                if opens.kind == kind and fmt in opens.format.split("|") and wanted <= set(opens.gives):
+                    found.append(entry.stage)
+                    break
+        return found
+
+    def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
+        """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name."""
+        from kistack.errors import KistackError
+
+        try:
+            return call()
+        except KistackError:
+            raise
+        except Exception as error:
+            plugin = self.stages[name].plugin if name in self.stages else "?"
+            raise PluginError(
+                f"plugin {plugin}: {name}.{what} raised {type(error).__name__}: {error}",
+                f"report it to the plugin's author, or switch it off with {DISABLE_VARIABLE}={plugin}",
+            ) from error
+
+    def policies(self) -> list[Path]:
+        """Policy files that plugins bring."""
+        return [Path(p) for _, result in self._each("kistack_register_policies") for p in result]
+
+    def judge(self, candidate: Candidate, profile: Profile) -> list[Reason]:
+        """Plugins' own reasons for or against a candidate."""
+        results = self._each("kistack_judge_candidate", candidate=candidate, profile=profile)
+        return [reason for _, result in results for reason in result]
+
+    def call(self, hook: str, **arguments: Any) -> list[str]:
+        """Call a lifecycle hook of every plugin; returns one line for each that raised."""
+        before = {n: len(p.errors) for n, p in self._loading.items()}
+        self._each(hook, **arguments)
+        return [f"plugin {n}: {e}" for n, p in self._loading.items() for e in p.errors[before[n] :]]
+
+    def _each(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+        # pluggy's own call stops at the first plugin that raises and loses the others' results.
+        results: list[tuple[str, Any]] = []
+        for impl in getattr(self._manager.hook, hook).get_hookimpls():
+            plugin = self._loading[impl.plugin_name]
+            try:
+                result = impl.function(**{a: arguments[a] for a in impl.argnames})
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
+                plugin.errors.append(f"{hook} raised {type(error).__name__}: {error}")
+            else:
+                if result is not None:
+                    results.append((impl.plugin_name, result))
+        return results
+
+    def _collect(self) -> None:
+        claims: dict[str, list[tuple[str, type[Stage]]]] = {}
+        for hook, kind in _REGISTRATIONS.items():
+            for plugin, classes in self._each(hook):
+                try:
+                    listed = list(classes)
+                except TypeError:
+                    self._loading[plugin].errors.append(f"{hook} must return a list of classes, not {classes!r}")
+                    continue
+                for cls in listed:
+                    fault = _fault_of(cls, kind)
+                    if fault:
+                        self._loading[plugin].errors.append(f"{hook}: {fault}")
+                    else:
+                        claims.setdefault(cls.name, []).append((plugin, cls))
+        for name, claimants in sorted(claims.items()):
+            plugins = sorted({plugin for plugin, _ in claimants})
+            if len(claimants) > 1:
+                self.clashes[name] = tuple(plugins) if len(plugins) > 1 else (plugins[0], f"{plugins[0]} again")
+                continue
+            plugin, cls = claimants[0]
+            try:
+                self.stages[name] = Entry(cls(), plugin)
+            except Exception as error:  # noqa: BLE001 - see _each
+                self._loading[plugin].errors.append(f"{name} cannot be created: {type(error).__name__}: {error}")
+                continue
+            self._loading[plugin].stages.append(name)
+
+
+def default_settings(stage: Stage) -> Settings:
+    """The stage's settings where the user gives none."""
+    return stage.Settings()
+
+
+def _can_default(stage: Stage) -> bool:
+    return not any(f.is_required() for f in stage.Settings.model_fields.values())
+
+
+def _fault_of(cls: Any, kind: str | None) -> str:
+    """What is wrong with a registered class, or an empty string."""
+    if not (isinstance(cls, type) and issubclass(cls, Stage)):
+        return f"{cls!r} is not a subclass of kistack.plugins.stages.Stage"
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"{cls.__name__}.name is {name!r}: it must read kind/name in lower case"
+    own = name.partition("/")[0]
+    if kind is not None and own != kind:
+        return f"{name} must be named {kind}/… to be registered here"
+    reserved = {k for k in _REGISTRATIONS.values() if k is not None}
+    if kind is None and own in reserved:
+        return f"{name} has its own hook for kind {own!r}"
+    if not (isinstance(cls.Settings, type) and issubclass(cls.Settings, Settings)):
+        return f"{name}.Settings is not a subclass of kistack.plugins.stages.Settings"
+    return ""
+
+
+def load_host(
+    *,
+    strict: bool = False,
+    disabled: Iterable[str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    entry_points: bool = True,
+) -> Host:
+    """Load the core's own stages, then every installed plugin.
+
+    Args:
+        strict: raise for the first plugin at fault instead of leaving it out.
+        disabled: plugins to leave out (default: the names in ``KISTACK_DISABLE_PLUGINS``, ``all`` for every one).
+        extra: further plugins by name: any object or module with hook implementations.
+        entry_points: whether to look for installed plugins at all.
+
+    Raises:
+        PluginError: a plugin is at fault and ``strict`` is set.
+
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    if disabled is None:
+        disabled = [n.strip() for n in os.environ.get(DISABLE_VARIABLE, "").split(",") if n.strip()]
+    off = set(disabled)
+    found: list[_Loading] = []
+
+    core = _Loading("kistack", "kistack", _own_version())
+    found.append(core)
+    _register(manager, core, lambda: builtins)
+    if entry_points:
+        for point in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
+            dist = point.dist
+            loading = _Loading(point.name, dist.name if dist else "", dist.version if dist else "")
+            found.append(loading)
+            if loading.name in off or "all" in off:
+                loading.disabled = True
+            else:
+                _register(manager, loading, point.load)
+    for name, plugin in (extra or {}).items():
+        loading = _Loading(name, disabled=name in off)
+        found.append(loading)
+        if not loading.disabled:
+            _register(manager, loading, lambda plugin=plugin: plugin)  # type: ignore[misc]
+    host = Host(manager, found)
+    if strict and host.problems:
+        raise PluginError(host.problems[0], "mend or uninstall the plugin, or run without --strict")
+    return host
+
+
+def _register(manager: pluggy.PluginManager, loading: _Loading, load: Callable[[], Any]) -> None:
+    """Import and register one plugin; whatever goes wrong is its own error and leaves no trace in the manager."""
+    start = time.perf_counter()
+    try:
+        plugin = load()
+        manager.register(plugin, name=loading.name)
+        manager.check_pending()
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
+        loading.errors.append(_explain(error, manager))
+        if manager.has_plugin(loading.name):
+            manager.unregister(name=loading.name)
+    finally:
+        loading.seconds = time.perf_counter() - start
+
+
+def _explain(error: Exception, manager: pluggy.PluginManager) -> str:
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, pluggy.PluginValidationError):
+        known = [n for n in vars(manager.hook) if n.startswith("kistack_")]
+        unknown = re.search(r"unknown hook '?(\w+)'?", str(error))
+        if unknown:
+            close = difflib.get_close_matches(unknown[1], known, n=1)
+            return f"unknown hook {unknown[1]!r}" + (f": did you mean {close[0]!r}?" if close else "")
+        return " ".join(str(error).split())
+    if isinstance(error, ImportError):
+        return f"cannot be imported: {text}"
+    return text
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("kistack")
+    except metadata.PackageNotFoundError:
+        return "0"
