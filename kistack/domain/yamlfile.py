@@ -71,14 +71,12 @@ def load_yaml(path: Path, *, error: type[InvalidInput] = ScenarioError, collect:
         raise InputError(f"{path}: {problem.strerror or problem}", "give the path of a readable YAML file") from problem
     except UnicodeDecodeError as problem:
         raise InputError(f"{path}: not UTF-8 text (byte {problem.start})", "save the file as UTF-8") from problem
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         data = None if node is None else _Reader(loader, positions).read(node, ())
     except yaml.YAMLError as problem:
         raise error(str(path), [_syntax_problem(positions, problem)]) from problem
-    finally:
-        loader.dispose()
     if positions.problems and not collect:
         raise error(str(path), positions.problems)
     return data, positions
@@ -87,7 +85,7 @@ def load_yaml(path: Path, *, error: type[InvalidInput] = ScenarioError, collect:
 def _syntax_problem(positions: Positions, problem: yaml.YAMLError) -> Problem:
     mark = getattr(problem, "problem_mark", None)
     line = mark.line + 1 if mark is not None else 1
-    reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+    reason = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem).splitlines()[0]
     return Problem(
         f"{positions.path.name}:{line}", f"not YAML: {reason}", "check indentation, quotes and colons at this line"
     )
@@ -263,19 +261,19 @@ def _description(model: type[BaseModel] | None, key: str, name: str) -> str:
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:
     """The model that holds the value at ``location``, following fields, unions, lists and mappings."""
-    current: Any = model
+    current: type[BaseModel] | None = model
+    is_key = False
     for part in location:
-        if isinstance(part, int):  # annotations of lists were followed to their items already
+        if isinstance(part, int) or is_key:  # annotations of lists and mappings were followed to their items already
+            is_key = False
             continue
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            by_key = {info.alias or n: info for n, info in current.model_fields.items()}
-            if part not in by_key:
-                return None
-            current = by_key[str(part)].annotation
-        current = _inner_model(current)
-        if current is None:
+        fields = {info.alias or n: info for n, info in current.model_fields.items()} if current is not None else {}
+        if part not in fields:
             return None
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+        annotation = fields[part].annotation
+        is_key = typing.get_origin(annotation) in {dict, Mapping}
+        current = _inner_model(annotation)
+    return current
 
 
 def _inner_model(annotation: Any) -> type[BaseModel] | None:
