@@ -19,7 +19,6 @@ def arrange(steps: Sequence[Step], host: Host) -> tuple[Step, ...]:
 
     Raises:
         InputError: the rules of the stages form a circle.
-
     """
     rank = {kind: n for n, kind in enumerate(TECHNIQUES)}
     waiting = sorted(steps, key=lambda s: rank.get(s.kind, len(rank)))
@@ -51,7 +50,6 @@ def plan_of(techniques: str, host: Host, *, seed: int = 0) -> Plan:
 
     Raises:
         InputError: an unknown technique, or several stages to choose from.
-
     """
     steps = []
     for part in (p.strip() for p in techniques.split("+")):

@@ -22,7 +22,6 @@ def bind(bench: Workbench, request: Request, traits: Traits) -> dict[str, tuple[
     Raises:
         Unmet: a port cannot be met.
         Broken: a port reads a slot that a faulty step should have written.
-
     """
     unknown = sorted(set(request.redirect) - set(traits.consumes))
     if unknown:

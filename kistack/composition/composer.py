@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -42,7 +41,6 @@ def compose(
 
     Raises:
         PlanError: with every problem, each with its step and a remedy.
-
     """
     bench = Workbench(profile, host, plan.seed, memo)
     for slot, found in given_types(profile).items():
@@ -98,7 +96,8 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             continue
         traits = bench.host.guard(stage.name, "traits", partial(stage.traits, settings))
         if not traits.produces and traits.opens:
-            _choose_opener(bench, stage.name, settings.model_dump(mode="json", exclude_defaults=True), traits.opens)
+            opener = Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True))
+            bench.chosen.append((traits.opens, opener))
             continue
         main = main_out(traits)
         outs = {n: (o.slot or n) for n, o in traits.produces.items()}
@@ -140,14 +139,6 @@ def _redirect_fault(
             f"say where its result goes: as: {step.from_[main.like]}",
         )
     return None
-
-
-def _choose_opener(bench: Workbench, name: str, settings: Mapping[str, Any], opens: Any) -> None:
-    """A runtime as a step: from here on it opens what it can open."""
-    for slot, bound in list(bench.slots.items()):
-        if any(o.kind == bound.type.kind and bound.type.format in o.format.split("|") for o in opens):
-            found = replace(bound.type, opener=Opener(name, settings))
-            bench.slots[slot] = Bound(bound.source, found)
 
 
 def _delivered(bench: Workbench, plan: Plan, where: str) -> dict[str, Bound]:

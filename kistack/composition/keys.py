@@ -113,7 +113,6 @@ def key_of(  # noqa: PLR0913 - a key is made of everything that decides the resu
         seed: the plan's seed; counts only where the stage is seeded.
         profile: for the numerics class and, for timed stages, the machine.
         extra: content that no port carries (the digest of a source's files).
-
     """
     document: dict[str, Any] = {
         "stage": [stage.name, stage.version, source_digest(type(stage))],

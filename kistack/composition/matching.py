@@ -36,7 +36,6 @@ def output_types(
 
     Raises:
         InputError: the estimate leaves out an output's bytes.
-
     """
     made: dict[str, Type] = {}
     for name, out in traits.produces.items():

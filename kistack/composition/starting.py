@@ -81,7 +81,6 @@ def claimant(host: Host, reference: str) -> tuple[Stage, Settings]:
 
     Raises:
         ModelError: no installed source, or more than one, claims it.
-
     """
     claims: list[tuple[Stage, Settings]] = []
     for stage in host.stages_of("source"):

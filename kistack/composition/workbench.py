@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from kistack.composition.binding import bind
 from kistack.composition.keys import key_of
-from kistack.composition.matching import main_out, output_types
+from kistack.composition.matching import alternatives, main_out, output_types
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
 from kistack.domain.artifacts import FACETS, Opener, Type
 from kistack.domain.facts import Profile
 from kistack.errors import KistackError, Problem
 from kistack.plugins.host import Host, default_settings
-from kistack.plugins.stages import Need, Settings, Stage, Traits
+from kistack.plugins.stages import Need, Opens, Settings, Stage, Traits
 
 
 class Workbench:
@@ -37,6 +37,8 @@ class Workbench:
         self.poisoned: set[str] = set()
         self.nodes: dict[str, Node] = {}
         self.problems: list[Problem] = []
+        #: Runtimes that the plan names as steps: they open whatever they can, baselines included.
+        self.chosen: list[tuple[tuple[Opens, ...], Opener]] = []
         self.memo = {} if memo is None else memo
 
     # --- settings
@@ -63,6 +65,7 @@ class Workbench:
         bench = Workbench(self.profile, self.host, self.seed, self.memo)
         bench.nodes = self.nodes
         bench.slots = {**self.slots}
+        bench.chosen = self.chosen
         return bench
 
     def place(self, request: Request) -> Node | None:
@@ -97,15 +100,15 @@ class Workbench:
 
         Raises:
             Unmet: none is installed, several are, or the named one cannot do what is asked.
-
         """
-        if found.opener is not None:
-            stage = self.host.get(found.opener.stage).stage
-            able = {g for o in stage.traits(stage.Settings(**found.opener.settings)).opens for g in o.gives}
+        chosen = found.opener or self._chosen(found)
+        if chosen is not None:
+            stage = self.host.get(chosen.stage).stage
+            able = {g for o in stage.traits(stage.Settings(**chosen.settings)).opens for g in o.gives}
             missing = [g for g in gives if g not in able]
             if missing:
                 raise Unmet(f"{stage.name} has no {missing[0]}, which {who} asks of it", "use another runtime")
-            return found.opener, stage
+            return chosen, stage
         able_stages = self.host.openers(found.kind, found.format, gives)
         what = f"{found.kind} {found.format}".strip()
         if not able_stages:
@@ -120,6 +123,12 @@ class Workbench:
             stage.name, "resolve", lambda: stage.resolve(default_settings(stage), self.profile, {found.kind: found})
         )
         return Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True)), stage
+
+    def _chosen(self, found: Type) -> Opener | None:
+        for opens, opener in reversed(self.chosen):
+            if any(o.kind == found.kind and found.format in alternatives(o.format) for o in opens):
+                return opener
+        return None
 
     def _check(self, request: Request, traits: Traits, bound: Mapping[str, tuple[Bound, ...]]) -> None:
         stage = request.stage
