@@ -78,6 +78,7 @@ class StepRecord:
     facts: Mapping[str, float] = field(default_factory=dict)
     deterministic: bool = True
     error: str = ""
+    version: str = ""  # of the stage
 
 
 @dataclass(frozen=True, slots=True)
