@@ -1,1 +1,1 @@
-""""""
+"""Bundles: what a run leaves for deployment, and the run that leaves it."""

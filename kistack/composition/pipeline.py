@@ -75,13 +75,14 @@ class Node:
 class System:
     """Something to be evaluated: a delivered model with its indexes, or a baseline.
 
-    ``answers`` is the output with its per-item answers, ``scores`` one output per evaluator; ``unavailable`` maps an
+    ``opener`` is the runtime that answers. ``answers`` is the output with its per-item answers, ``scores`` one output per evaluator; ``unavailable`` maps an
     evaluator that cannot run on it to the reason.
     """
 
     name: str
     model: Bound
     index: Bound | None = None
+    opener: Opener | None = None
     answers: Ref | None = None
     scores: Mapping[str, Ref] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)

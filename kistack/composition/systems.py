@@ -44,7 +44,7 @@ def systems_of(
             bench.problems.append(Problem(f"deliver {name}", unmet.message, unmet.hint))
             continue
         serving = serving_of(model, opener, passages, bench.profile, bench.host)
-        system = System(name, model, passages, serving=serving)
+        system = System(name, model, passages, opener, serving=serving)
         systems[name] = _measured(bench, plan, system, shots, notes) if measure and "items" in start else system
     if measure and "items" not in start:
         notes.append("nothing is evaluated: the scenario has no held-out questions")

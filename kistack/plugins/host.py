@@ -123,9 +123,9 @@ class Host:
             )
         if name in self.stages:
             return self.stages[name]
-        close = difflib.get_close_matches(name, self.stages, n=3, cutoff=0.5)
         kind = name.partition("/")[0]
         installed = sorted(n for n in self.stages if n.partition("/")[0] == kind)
+        close = difflib.get_close_matches(name, installed, n=3) or difflib.get_close_matches(name, self.stages, n=3)
         if close:
             hint = "did you mean " + " or ".join(close) + "?"
         elif installed:
@@ -322,17 +322,17 @@ def _register(manager: pluggy.PluginManager, loading: _Loading, load: Callable[[
         manager.register(plugin, name=loading.name)
         manager.check_pending()
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
-        loading.errors.append(_explain(error, manager))
+        loading.errors.append(_explain(error))
         if manager.has_plugin(loading.name):
             manager.unregister(name=loading.name)
     finally:
         loading.seconds = time.perf_counter() - start
 
 
-def _explain(error: Exception, manager: pluggy.PluginManager) -> str:
+def _explain(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, pluggy.PluginValidationError):
-        known = [n for n in vars(manager.hook) if n.startswith("kistack_")]
+        known = [n for n in vars(hookspecs) if n.startswith("kistack_")]
         unknown = re.search(r"unknown hook '?(\w+)'?", str(error))
         if unknown:
             close = difflib.get_close_matches(unknown[1], known, n=1)
