@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from kistack.bundle.manifest import Manifest, read_manifest
 from kistack.domain.artifacts import Artifact
@@ -74,12 +74,14 @@ class Bundle:
 
     def close(self) -> None:
         """Free model and index."""
-        for session in (*self._models.values(), *([self._index] if self._index is not None else [])):
+        for session in self._models.values():
             session.close()
+        if self._index is not None:
+            self._index.close()
         self._models.clear()
         self._index = None
 
-    def __enter__(self) -> Bundle:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

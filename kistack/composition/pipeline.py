@@ -75,8 +75,8 @@ class Node:
 class System:
     """Something to be evaluated: a delivered model with its indexes, or a baseline.
 
-    ``opener`` is the runtime that answers. ``answers`` is the output with its per-item answers, ``scores`` one output per evaluator; ``unavailable`` maps an
-    evaluator that cannot run on it to the reason.
+    ``opener`` is the runtime that answers, ``answers`` the output with its per-item answers, ``scores`` one output per
+    evaluator; ``unavailable`` maps an evaluator that cannot run on it to the reason.
     """
 
     name: str

@@ -350,7 +350,7 @@ def test_redo_counts_what_depends_on_a_slot(host, profile):
     assert compose(plan("retrieve/toy"), profile, host).redo("pairs").costs["seconds"] == 0
 
 
-def test_an_estimate_without_bytes_names_theRegisters(host, profile):
+def test_an_estimate_without_bytes_names_the_plugin(host, profile):
     from kistack.domain.records import Estimate
 
     silent = type("Silent", (toys.ToyTune,), {"name": "tune/silent", "estimate": lambda *a: Estimate({}, {})})
@@ -359,7 +359,7 @@ def test_an_estimate_without_bytes_names_theRegisters(host, profile):
         compose(plan("tune/silent"), profile, own)
 
 
-def test_a_stage_that_raises_while_composing_is_named_with_itsRegisters(host, profile):
+def test_a_stage_that_raises_while_composing_is_named_with_its_plugin(host, profile):
     def fail(*a):
         raise ZeroDivisionError("oops")
 

@@ -8,8 +8,8 @@ import toys
 from kistack.domain.facts import Profile
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError, PluginError
-from kistack.plugins.host import load_host
 from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.host import load_host
 from kistack.plugins.stages import Settings, Stage
 
 
@@ -51,7 +51,7 @@ def test_a_plugin_that_raises_is_named_and_harms_no_other():
 
 
 def test_a_misspelt_hook_is_named_with_the_close_one():
-    host = host_with(typo=Plugin(kistack_register_tunerz=lambda: []), toys=toys)
+    host = host_with(typo=Plugin(kistack_register_tunerz=list), toys=toys)
     assert "tune/toy" in host.stages
     assert "kistack_register_tunerz" in host.problems[0]
     assert "did you mean 'kistack_register_tuners'?" in host.problems[0]

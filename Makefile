@@ -1,0 +1,47 @@
+# Everything runs in .venv, which the first target that needs it makes. Python 3.11, make and a C compiler are enough.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PLUGINS := $(wildcard plugins/kistack-*)
+PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
+TESTS := $(BIN)/python -m pytest -p no:cacheprovider
+
+.PHONY: demo test test-system check lint types layers format clean
+
+# One call names every local distribution, so that none of their names is ever looked up in an index.
+$(STAMP): constraints.txt $(PROJECTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e ".[dev]" $(foreach p,$(PLUGINS),-e $(p))
+	$(BIN)/kistack models fetch demo --quiet
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/kistack demo
+
+test: $(STAMP)
+	$(TESTS) -m "not system" --cov --cov-report=term --cov-fail-under=90
+
+test-system: $(STAMP)
+	$(TESTS) -m system
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+check: lint types layers test
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
