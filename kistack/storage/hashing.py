@@ -89,11 +89,13 @@ def walk(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as listing:
+        entries = list(listing)
+    for entry in entries:
         name = prefix + entry.name
         try:
             mode = entry.stat().st_mode
-        except (FileNotFoundError, OSError) as error:
+        except OSError as error:
             raise StoreError(f"{entry.path} cannot be read: {error.strerror}", "remove the broken link") from error
         if stat.S_ISDIR(mode):
             real = Path(entry.path).resolve()
