@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -312,6 +313,12 @@ def load_host(
     if strict and host.problems:
         raise PluginError(host.problems[0], "mend or uninstall the plugin, or run without --strict")
     return host
+
+
+@cache
+def default_host() -> Host:
+    """The host of all installed plugins, loaded once in a process."""
+    return load_host()
 
 
 def _register(manager: pluggy.PluginManager, loading: _Loading, load: Callable[[], Any]) -> None:

@@ -1,0 +1,137 @@
+"""The page of a recommendation: what to run, why, and why not the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kistack.domain.advice import Candidate, Recommendation
+from kistack.reporting.blocks import Block, Bullets, Heading, Page, Paragraph, Table
+from kistack.reporting.numbers import shown
+
+ADVICE_SCHEMA = 1
+_SHOWN = 8
+
+
+def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
+    """The recommendation; ``every`` shows all candidates instead of the first of each kind."""
+    page: list[Block] = [Heading("Recommendation", 1)]
+    kept = advice.kept
+    if not kept:
+        page.append(Paragraph("No combination keeps the limits."))
+    else:
+        best = kept[0]
+        page.append(Paragraph(f"Run {best.name}: {_quality(best)} expected, {_costs(best)}."))
+        page += [Heading("Why"), Bullets(tuple(_reasons(best)))]
+        if len(kept) > 1:
+            page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept)))]
+        page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept)[:_SHOWN])]
+    if advice.rejected:
+        rejected = advice.rejected if every else _distinct(advice.rejected)
+        rows = tuple(
+            (c.name, r.limit, r.needs, r.allowed, r.admits) for c in rejected for r in c.rejections[: 9 if every else 1]
+        )
+        page += [Heading("Rejected"), Table(("candidate", "limit", "needs", "has", "would be admitted by"), rows)]
+    if advice.notes:
+        page += [Heading("Notes"), Bullets(advice.notes)]
+    return page
+
+
+def _distinct(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The first candidate of each set of techniques."""
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.name, candidate)
+    return tuple(first.values())
+
+
+def _rival(kept: tuple[Candidate, ...]) -> Candidate:
+    return next((c for c in kept[1:] if c.name != kept[0].name), kept[1])
+
+
+def _quality(c: Candidate) -> str:
+    return f"{c.quality:.0f} points [{c.low:.0f}, {c.high:.0f}]"
+
+
+def _costs(c: Candidate) -> str:
+    e = c.estimate
+    return (
+        f"{shown(e.cost('seconds'), 's')} to build, {shown(e.cost('bytes'), 'B')} to ship, "
+        f"{shown(e.cost('serving_peak_bytes'), 'B')} of memory and {shown(e.cost('latency_seconds'), 's')} an answer"
+    )
+
+
+def _reasons(c: Candidate) -> list[str]:
+    lines = []
+    for reason in c.reasons:
+        points = f" ({reason.points:+.0f} points)" if reason.points else ""
+        sources = f" — {'; '.join(reason.sources)}" if reason.sources else ""
+        lines.append(f"{reason.because}{points}{sources}")
+    return lines
+
+
+def _runner_up(best: Candidate, second: Candidate) -> str:
+    gap = best.quality - second.quality
+    e, f = best.estimate, second.estimate
+    given = f"{second.name}: {_quality(second)}, {_costs(second)}. Against it {best.name} gains {gap:+.0f} points"
+    changes = []
+    for name, unit, what in (
+        ("seconds", "s", "to build"),
+        ("latency_seconds", "s", "an answer"),
+        ("serving_peak_bytes", "B", "memory"),
+    ):
+        difference = e.cost(name) - f.cost(name)
+        if abs(difference) > 0.01 * max(e.cost(name), f.cost(name), 1e-9):
+            changes.append(f"{shown(abs(difference), unit)} {'more' if difference > 0 else 'less'} {what}")
+    return given + (f" and takes {', '.join(changes)}." if changes else ".")
+
+
+def _candidates(candidates: tuple[Candidate, ...]) -> Table:
+    rows = tuple(
+        (
+            c.name,
+            f"{c.quality:.0f}",
+            f"{c.low:.0f} to {c.high:.0f}",
+            shown(c.estimate.cost("serving_peak_bytes"), "B"),
+            shown(c.estimate.cost("latency_seconds"), "s"),
+            shown(c.estimate.cost("bytes"), "B"),
+            shown(c.estimate.cost("seconds"), "s"),
+        )
+        for c in candidates
+    )
+    columns = ("candidate", "points", "80 % interval", "memory", "an answer", "bundle", "to build")
+    return Table(columns, rows, frozenset({1, 3, 4, 5, 6}))
+
+
+def advice_document(advice: Recommendation) -> dict[str, Any]:
+    """The recommendation as a JSON document with stable names."""
+    return {
+        "schema": ADVICE_SCHEMA,
+        "profile": advice.profile,
+        "best": _document(advice.best) if advice.kept else None,
+        "candidates": [_document(c) for c in advice.candidates],
+        "front": list(advice.front),
+        "notes": list(advice.notes),
+    }
+
+
+def _document(c: Candidate) -> dict[str, Any]:
+    return {
+        "name": c.name,
+        "kept": c.kept,
+        "plan": c.plan.to_dict(),
+        "quality": {"points": c.quality, "low": c.low, "high": c.high},
+        "costs": dict(c.estimate.costs),
+        "reasons": [
+            {
+                "rule": r.rule,
+                "strength": r.strength,
+                "because": r.because,
+                "sources": list(r.sources),
+                "points": r.points,
+            }
+            for r in c.reasons
+        ],
+        "rejections": [
+            {"limit": r.limit, "needs": r.needs, "allowed": r.allowed, "admits": r.admits} for r in c.rejections
+        ],
+    }

@@ -1,0 +1,84 @@
+"""Numbers as a reader sees them: with a unit, and no more digits than they deserve."""
+
+from __future__ import annotations
+
+import math
+
+from kistack.domain.facts import Value
+from kistack.domain.records import Measurement
+from kistack.units import format_duration, format_size
+
+#: Metrics between 0 and 1 that are shown in percent.
+SHARES = frozenset(
+    {"contained", "exact_match", "token_f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage", "recall"}
+)
+DASH = "-"
+
+
+def shown(value: float, unit: str = "") -> str:
+    """A number with its unit: bytes and seconds in the unit that fits, money in dollars, others to three digits."""
+    if not math.isfinite(value):
+        return DASH
+    if unit == "B":
+        return format_size(value, 3)
+    if unit == "s":
+        return format_duration(value, 3)
+    if unit == "USD":
+        return f"${value:,.2f}"
+    if unit == "1/s":
+        return f"{significant(value)}/s"
+    return f"{significant(value)} {unit}".rstrip()
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, large ones grouped by thousands."""
+    value = float(f"{value:.{digits}g}")
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(places, 8)}f}"
+
+
+def fact_text(value: Value, unit: str) -> str:
+    """A fact's value for a table."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value or DASH
+    if unit in {"", "count"} and float(value).is_integer() and abs(value) < 1e6:  # noqa: PLR2004 - a million
+        return f"{value:,.0f}"
+    if unit == "share":
+        return percent(float(value))
+    return shown(float(value), unit)
+
+
+def percent(value: float) -> str:
+    """A share in percent, to one place."""
+    return f"{100 * value:.1f} %"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric lies between 0 and 1 and is shown in percent."""
+    return metric in SHARES or metric.startswith("recall_at_")
+
+
+def metric_text(metric: str, m: Measurement) -> str:
+    """A measured metric with its 95 % interval where it has one."""
+    if is_share(metric):
+        if m.low == m.high:
+            return f"{100 * m.value:.1f} %"
+        return f"{100 * m.value:.1f} % [{100 * m.low:.1f}, {100 * m.high:.1f}]"
+    if m.low == m.high:
+        return shown(m.value, m.unit)
+    return f"{shown(m.value, m.unit)} [{shown(m.low, m.unit)}, {shown(m.high, m.unit)}]"
+
+
+def ratio(measured: float, predicted: float) -> str:
+    """How many times the prediction the measurement was."""
+    if predicted <= 0 or not math.isfinite(measured):
+        return DASH
+    return f"{measured / predicted:.2f}x"

@@ -1,0 +1,191 @@
+import json
+
+import pytest
+
+from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection
+from kistack.domain.facts import assumed, declared, measured
+from kistack.domain.facts import Profile as Facts
+from kistack.domain.plan import Plan, Step
+from kistack.domain.records import Estimate, Measurement, RunRecord, StepRecord, SystemScore
+from kistack.reporting.advice import advice_document, advice_page
+from kistack.reporting.blocks import Bullets, Code, Heading, Paragraph, Table
+from kistack.reporting.markdown import render as as_markdown
+from kistack.reporting.numbers import fact_text, metric_text, percent, ratio, shown, significant
+from kistack.reporting.profiles import profile_page
+from kistack.reporting.runs import run_document, run_page, step_document
+from kistack.reporting.terminal import as_text
+
+
+def candidate(name, quality, rejections=(), **costs):
+    steps = tuple(Step(use=f"{part}/x") for part in name.split("+") if part != "nothing")
+    reasons = (Reason("r", "prefers", f"because of {name}", ("A paper, 2020",), 12.0),)
+    return Candidate(Plan(steps=steps), Estimate(costs), quality, quality - 5, quality + 5, reasons, rejections)
+
+
+@pytest.fixture
+def advice():
+    big = Rejection("memory", "9 GB", "4 GB", "raise limits.memory to 9 GB")
+    return Recommendation(
+        (
+            candidate("retrieve+tune", 80, seconds=400, bytes=2e8, serving_peak_bytes=5e8, latency_seconds=1.0),
+            candidate("retrieve", 45, seconds=60, bytes=3e8, serving_peak_bytes=7e8, latency_seconds=2.0),
+            candidate("tune", 5, (big,), seconds=300),
+        ),
+        "digest",
+        notes=("pairs are few",),
+    )
+
+
+def test_the_recommendation_says_what_why_and_why_not(advice):
+    text = as_text(advice_page(advice), 160)
+    assert "Run retrieve+tune: 80 points [75, 85] expected" in text
+    assert "because of retrieve+tune (+12 points)" in text
+    assert "A paper, 2020" in text
+    assert "gains +35 points" in text
+    assert "1.00 s less an answer" in text or "1 s less an answer" in text
+    assert "raise limits.memory to 9 GB" in text
+    assert "pairs are few" in text
+
+
+def test_no_feasible_candidate_is_said(advice):
+    page = advice_page(Recommendation(advice.rejected, "d"))
+    assert "No combination keeps the limits." in as_text(page)
+    assert advice_document(Recommendation(advice.rejected, "d"))["best"] is None
+
+
+def test_the_advice_document_is_json_with_stable_names(advice):
+    document = json.loads(json.dumps(advice_document(advice)))
+    assert set(document) == {"schema", "profile", "best", "candidates", "front", "notes"}
+    assert document["best"]["plan"]["steps"][0]["use"] == "retrieve/x"
+    assert document["candidates"][2]["rejections"][0]["limit"] == "memory"
+
+
+def test_profile_shows_value_source_and_reason():
+    facts = Facts(
+        {
+            "hardware.ram_total": measured(8 * 10**9, "read from the system", "B"),
+            "serving.ram_total": measured(8 * 10**9, "read from the system", "B"),
+            "freshness.changed_per_day": assumed(0.01, "nothing dated", "share"),
+            "scenario.task": declared("facts", "task.kind"),
+            "custom.thing": measured(True, "a plugin"),
+            "model.identity": measured("abc", "digest"),
+        }
+    )
+    text = as_text(profile_page(facts), 140)
+    assert "8 GB" in text
+    assert "assumed" in text
+    assert "1.0 %" in text
+    assert "The machine that serves" not in text
+    assert "custom" in text
+    assert "abc" not in text
+    assert "read from the system" not in as_text(profile_page(facts, brief=True), 140)
+
+
+def system(name, hits, **metrics):
+    numbers = {"contained": Measurement(sum(hits) / len(hits), 0.1, 0.9)}
+    numbers.update({m: Measurement(v, v, v, unit) for m, (v, unit) in metrics.items()})
+    return SystemScore(name, numbers, {"contained": tuple(hits)}, unavailable={"perplexity": "no logits"})
+
+
+@pytest.fixture
+def record():
+    steps = (
+        StepRecord(
+            "tune/lora", "k1", "done", "peft", False, {}, {"seconds": 100.0, "peak_bytes": 2e9, "bytes": 1e7},
+            {"seconds": 150.0, "peak_bytes": 2.2e9, "bytes": 1e7}, {"model": "d"}, {"kl_before": 2.0, "kl_after": 0.5},
+        ),
+        StepRecord("merge/peft", "k2", "reused", "peft", True),
+        StepRecord("answer/items", "k3", "done", "kistack", False, {}, {"seconds": 9.0}, {"seconds": 9.0}),
+    )  # fmt: skip
+    base = system("baseline", [0.0] * 20)
+    plan = system("plan", [1.0] * 15 + [0.0] * 5, latency_p50=(0.5, "s"), bytes=(2e8, "B"))
+    return RunRecord(
+        "r1", "done", Plan(steps=(Step(use="tune/lora"),)).to_dict(), "p", {}, steps, {"baseline": base, "plan": plan},
+        {"latency_seconds": 1.0, "bytes": 1e8}, "somewhere/bundle", "2026-01-01", 200.0,
+    )  # fmt: skip
+
+
+def test_a_run_shows_baseline_beside_plan_and_predicted_beside_measured(record):
+    text = as_text(run_page(record), 170)
+    assert "tune: done" in text
+    assert "75.0 % [10.0, 90.0]" in text
+    assert "plan against baseline, contained: +75.0 points" in text
+    assert "15 won, 0 lost, 5 equal" in text
+    assert "merge/peft (auto)" in text
+    assert "0.50x" in text
+    assert "2.00x" in text
+    assert "1.50x" in text
+    assert "kl_before 2, kl_after 0.5" in text
+    assert "no logits" in text
+    assert "somewhere/bundle" in text
+
+
+def test_further_systems_stand_beside_the_run(record):
+    retrieve = {"retrieve": system("retrieve", [1.0] * 8 + [0.0] * 12)}
+    text = as_text(run_page(record, versus=retrieve), 200)
+    assert "plan against retrieve, contained: +35.0 points" in text
+
+
+def test_equal_systems_show_no_difference(record):
+    same = {"again": system("again", [1.0] * 15 + [0.0] * 5)}
+    assert "no difference shown" in as_text(run_page(record, versus=same), 200)
+
+
+def test_a_failed_run_shows_its_error():
+    text = as_text(run_page(RunRecord("r2", "failed", {}, "", {}, error="step 1 (tune/lora): out of memory")))
+    assert "nothing: failed" in text
+    assert "out of memory" in text
+
+
+def test_the_run_document_has_intervals_and_reasons(record):
+    document = json.loads(json.dumps(run_document(record)))
+    assert document["systems"]["plan"]["contained"]["ci95"] == [0.1, 0.9]
+    assert document["systems"]["plan"]["perplexity"] == {"value": None, "unavailable": "no logits"}
+    assert step_document(record.steps[0])["predicted"] == {"seconds": 100.0, "peak_bytes": 2e9, "bytes": 1e7}
+    assert step_document(record.steps[1])["measured"]["seconds"] is None
+
+
+def test_markdown_has_headings_tables_and_code():
+    page = [
+        Heading("Title", 1),
+        Paragraph("text"),
+        Bullets(("one", "two")),
+        Table(("a|b", "n"), (("x", "1"),), frozenset({1}), "caption"),
+        Code("kistack run", "sh"),
+    ]
+    text = as_markdown(page)
+    assert text.startswith("# Title\n\ntext\n\n- one\n- two\n\n| a\\|b | n |\n| --- | ---: |\n| x | 1 |\n\ncaption")
+    assert "```sh\nkistack run\n```" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (134_500_000, "B", "134 MB"),
+        (0.25, "s", "250 ms"),
+        (3.0, "USD", "$3.00"),
+        (12.3, "1/s", "12.3/s"),
+        (float("nan"), "", "-"),
+        (1234567.0, "", "1,234,567"),
+        (0.00123, "", "0.00123"),
+        (0, "", "0"),
+    ],
+)
+def test_numbers_are_short(value, unit, text):
+    assert shown(value, unit) == text
+
+
+def test_more_number_texts():
+    assert significant(99.96) == "100"
+    assert percent(0.123) == "12.3 %"
+    assert ratio(2.0, 0.0) == "-"
+    assert fact_text(None, "") == "-"
+    assert fact_text(True, "") == "yes"
+    assert fact_text(2.0, "") == "2"
+    assert fact_text("", "") == "-"
+    assert metric_text("bleu", Measurement(30.0, 28.0, 32.0)) == "30.0 [28.0, 32.0]"
+    assert metric_text("contained", Measurement(0.5, 0.5, 0.5)) == "50.0 %"
+
+
+def test_rich_markup_in_data_is_shown_as_it_is():
+    assert "[bold]x[/bold]" in as_text([Paragraph("[bold]x[/bold]"), Table(("[red]",), (("[/]",),))])
