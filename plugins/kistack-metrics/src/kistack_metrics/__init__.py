@@ -1,0 +1,1 @@
+"""Evaluators: they turn answers, speeds and models into scores with intervals."""
