@@ -1,0 +1,238 @@
+"""The machine kistack runs on: cores, instructions, memory, disk, measured speed, GPUs; container limits respected."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from kistack.domain.facts import Fact, assumed, measured
+from kistack.profiling.cache import Cache, Facts
+from kistack.profiling.gpus import gpu_facts
+from kistack.units import format_size
+
+#: What bf16 instructions gain in matrix products, measured: 410 against 160 GFLOP/s on a 2-core x86-64 machine with
+#: AVX-512 and its bf16 extension. Without such instructions bf16 is converted on the way and loses about half.
+BF16_GAIN, BF16_LOSS = 2.5, 0.5
+
+_MIB = 1024**2
+#: Free memory is rounded down to this, free disk to ten times it: smaller differences are noise, not facts.
+_GRAIN = 256 * _MIB
+_COPIED = 128 * _MIB
+_BUSY = 0.75  # load per core above which a measurement is repeated another time
+_CPU_FLAGS = (
+    ("avx2", {"avx2"}),
+    ("avx512", {"avx512f"}),
+    ("vnni", {"avx512_vnni", "avx_vnni"}),
+    ("bf16", {"avx512_bf16", "bf16"}),
+    ("amx", {"amx_bf16", "amx_tile", "amx_int8"}),
+    ("neon", {"asimd", "neon"}),
+    ("sve", {"sve"}),
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """Where the operating system's figures are read; tests give a folder of their own."""
+
+    proc: Path = Path("/proc")
+    cgroup: Path = Path("/sys/fs/cgroup")
+
+    def text(self, path: Path) -> str:
+        """A small file's text, empty where there is none."""
+        try:
+            return path.read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+
+    def limits(self, controller: str, name: str) -> list[str]:
+        """The values of a cgroup file in this process's group and those above it (version 2, then 1)."""
+        found: list[str] = []
+        for line in self.text(self.proc / "self/cgroup").splitlines():
+            _, names, group = [*line.split(":", 2), "", ""][:3]
+            if names and controller not in names.split(","):
+                continue
+            root = self.cgroup / names if names else self.cgroup
+            folder = root / group.lstrip("/")
+            # Inside a container the group's own path may not be visible: the root then holds its limits.
+            places = [p for p in dict.fromkeys([folder, *folder.parents, root]) if p == root or root in p.parents]
+            found += [self.text(place / name) for place in places]
+        return [value for value in found if value]
+
+
+def cores(system: System) -> Fact:
+    """Processor cores this process may use: affinity, and the CPU quota of its control group."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    why = "cores this process may run on"
+    quotas = [v.split() for v in system.limits("cpu", "cpu.max")]
+    periods = system.limits("cpu", "cpu.cfs_period_us")
+    quotas += [[q, p] for q, p in zip(system.limits("cpu", "cpu.cfs_quota_us"), periods, strict=False)]
+    shares = [int(q) / int(p) for q, p in quotas if q.isdigit() and int(q) > 0 and int(p) > 0]
+    if shares and min(shares) < count:
+        return measured(max(1, round(min(shares))), f"CPU quota of {min(shares):g} cores ({count} visible)")
+    return measured(count, why)
+
+
+def instruction_sets(system: System) -> Fact:
+    """Comma-separated names among avx2, avx512, vnni, bf16, amx, neon, sve."""
+    lines = system.text(system.proc / "cpuinfo").splitlines()
+    flags: set[str] = set()
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip().lower() in {"flags", "features"}:
+            flags = set(value.split())
+            break
+    if not flags and platform.machine().lower() in {"arm64", "aarch64"}:
+        return assumed("neon", "every 64-bit ARM processor has it")
+    names = [name for name, any_of in _CPU_FLAGS if any_of & flags]
+    return measured(",".join(names), "processor flags" if flags else "the system does not list processor flags")
+
+
+def memory(system: System) -> Facts:
+    """``ram_total`` and ``ram_free``, bounded by the control group's limit."""
+    seen = psutil.virtual_memory()
+    total, free, why = seen.total, seen.available, "the system's memory"
+    limits = [int(v) for v in system.limits("memory", "memory.max") if v.isdigit()]
+    limits += [int(v) for v in system.limits("memory", "memory.limit_in_bytes") if v.isdigit()]
+    if limits and min(limits) < total:
+        total, why = min(limits), "the memory limit of the control group"
+        used = [*system.limits("memory", "memory.current"), *system.limits("memory", "memory.usage_in_bytes"), "0"]
+        free = min(free, max(0, total - int(used[0]) + _reclaimable(system)))
+    free = free // _GRAIN * _GRAIN
+    return {
+        "ram_total": measured(total, why, "B"),
+        "ram_free": measured(free, f"available now, rounded down to {format_size(_GRAIN)}", "B"),
+    }
+
+
+def _reclaimable(system: System) -> int:
+    """Bytes of cached files that the group counts as used but gives back when memory is asked for."""
+    for line in "\n".join(system.limits("memory", "memory.stat")[:1]).splitlines():
+        name, _, value = line.partition(" ")
+        if name in {"inactive_file", "total_inactive_file"} and value.isdigit():
+            return int(value)
+    return 0
+
+
+def disk(folder: Path) -> Fact:
+    """Free bytes where ``folder`` lies (or its nearest existing parent)."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free // (10 * _GRAIN) * 10 * _GRAIN
+    return measured(free, "free where the project lies", "B")
+
+
+def processor(system: System) -> str:
+    """The processor's name."""
+    for line in system.text(system.proc / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() in {"model name", "hardware", "cpu model"}:
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+# --- speed
+
+
+def speed(folder: Cache, key: object, count: int, free: float) -> Facts:
+    """``bandwidth`` and ``flops_fp32``, measured once per machine; once more when it was busy then and is idle now."""
+    load = _load(count)
+    kept = folder.read("speed", key)
+    if kept is not None and (not kept["busy"].value or load > _BUSY):
+        return {n: kept[n] for n in ("bandwidth", "flops_fp32")}
+    try:
+        facts = _measure_speed(count, free, load)
+    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        if kept is not None:
+            return {n: kept[n] for n in ("bandwidth", "flops_fp32")}
+        return _assumed_speed(count, str(error))
+    if kept is not None:
+        facts = {n: max(kept[n], f, key=lambda x: float(x.value or 0)) for n, f in facts.items()}
+    busy = measured(load > _BUSY, f"load {load:.2f} per core")
+    folder.write("speed", key, {**facts, "busy": busy})
+    return facts
+
+
+def _load(count: int) -> float:
+    try:
+        return os.getloadavg()[0] / count
+    except (OSError, AttributeError):
+        return 0.0
+
+
+def _measure_speed(count: int, free: float, load: float) -> Facts:
+    held_back = sorted(n for n in os.environ if n.startswith("OPENBLAS_") and not n.endswith("NUM_THREADS"))
+    environment = {n: v for n, v in os.environ.items() if n not in held_back}
+    size = min(_COPIED, int(free) // 8)
+    script = Path(__file__).with_name("speed.py")
+    # -P: the script's folder must not shadow modules of the standard library.
+    command = [sys.executable, "-P", str(script), str(min(count, 8)), str(max(size, 4 * _MIB))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=environment)
+    found = json.loads(done.stdout)
+    busy = f"; the machine was busy (load {load:.1f} per core), so this may be low" if load > _BUSY else ""
+    without = f"; measured without {', '.join(held_back)}" if held_back else ""
+
+    def fact(name: str, what: str, unit: str) -> Fact:
+        seen = found[name]
+        spread = f"best of {seen['count']:.0f}, median {_short(seen['median'])}"
+        return measured(float(_short(seen["best"])), f"{what}: {spread}{without}{busy}", unit)
+
+    return {
+        "bandwidth": fact("bandwidth", f"copying {format_size(size)}, bytes read and written", "B/s"),
+        "flops_fp32": fact("flops_fp32", "product of two 1024x1024 matrices in numpy", "FLOP/s"),
+    }
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _assumed_speed(count: int, reason: str) -> Facts:
+    why = f"could not be measured ({reason[:120]}); a cautious figure for a current machine"
+    return {"bandwidth": assumed(20e9, why, "B/s"), "flops_fp32": assumed(40e9 * count, why, "FLOP/s")}
+
+
+def bf16_flops(isa: str, flops_fp32: float) -> Fact:
+    """bf16 matrix throughput by instruction set: measured only by profiler plugins."""
+    native = not {"bf16", "amx"}.isdisjoint(isa.split(","))
+    gain = BF16_GAIN if native else BF16_LOSS
+    reason = "with bf16 instructions (160 and 410 GFLOP/s measured on a 2-core AVX-512 bf16 machine)"
+    other = "without bf16 instructions: every value is converted"
+    return assumed(float(_short(flops_fp32 * gain)), f"{gain:g} times fp32 {reason if native else other}", "FLOP/s")
+
+
+# --- all of it
+
+
+def probe(folder: Path, cache: Cache, system: System | None = None) -> Facts:
+    """The facts of this machine, without a section's prefix. ``folder`` is where the project's disk is.
+
+    The first call takes one to two seconds, later ones milliseconds: speeds are cached by the machine's fingerprint.
+    """
+    system = system or System()
+    facts: Facts = {"cores": cores(system), "isa": instruction_sets(system), **memory(system)}
+    facts["disk_free"] = disk(folder)
+    kind = f"{platform.system()}-{platform.machine()}".lower()
+    facts["platform"] = measured(kind, processor(system))
+    facts |= gpu_facts(cache, time.time())
+    names = ("cores", "isa", "ram_total", "platform", "gpus")
+    described = [[n, facts[n].value] for n in names] + [processor(system), facts["gpus"].why]
+    fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
+    facts["fingerprint"] = measured(fingerprint, "hash of processor, cores, memory, platform and GPUs")
+    on_gpu = {n: facts.pop(f"gpu_{n}") for n in ("bandwidth", "flops_fp32", "flops_bf16") if f"gpu_{n}" in facts}
+    if on_gpu:
+        return facts | on_gpu
+    ram_free = float(facts["ram_free"].value or 0)
+    facts |= speed(cache, fingerprint, int(facts["cores"].value or 1), ram_free)
+    facts["flops_bf16"] = bf16_flops(str(facts["isa"].value), float(facts["flops_fp32"].value or 0))
+    return facts
