@@ -83,3 +83,10 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def head_of(folder: Path) -> str:
+    """The commit that is checked out where ``folder`` lies; empty outside of git."""
+    if not any((parent / ".git").exists() for parent in (folder, *folder.absolute().parents)):
+        return ""
+    return (_git(folder if folder.is_dir() else folder.parent, "rev-parse", "HEAD") or b"").decode().strip()

@@ -1,0 +1,153 @@
+"""The profile of a scenario: every fact that advice, composition and reports read, each with source and reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from kistack.domain.facts import Fact, Profile, Value, assumed, declared
+from kistack.domain.scenario import Scenario
+from kistack.plugins.stages import Stage
+from kistack.profiling.cache import Cache, Facts, default_folder, stamp
+from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus
+from kistack.profiling.freshness import freshness, freshness_facts
+from kistack.profiling.hardware import probe
+from kistack.profiling.history import head_of
+from kistack.profiling.models import model_facts
+from kistack.profiling.splits import load_pairs, split_facts
+from kistack.profiling.targets import machine_facts
+
+_DAY = 86_400.0
+
+
+def profile(
+    scenario: Scenario,
+    *,
+    sources: Iterable[tuple[str, Stage]],
+    cache: Path | None = None,
+    today: dt.date | None = None,
+) -> Profile:
+    """All facts that this scenario meets.
+
+    Args:
+        scenario: what the user declares.
+        sources: source stages with the plugin each came from; they describe the models.
+        cache: folder for what was measured (default: the user's cache folder).
+        today: the date to count ages from (default: today, UTC).
+
+    Raises:
+        DataError: corpus or pairs are missing, empty or wrong.
+        ModelError: a model reference that no source knows or can read.
+        InputError: an exported machine that cannot be read.
+
+    """
+    kept = Cache(cache or default_folder())
+    today = today or dt.datetime.now(tz=dt.UTC).date()
+    data = _Data(scenario, kept, today)
+    facts: Facts = scenario_facts(scenario)
+    facts |= data.corpus_facts()
+    facts |= data.freshness_facts()
+    facts |= data.pair_facts()
+    facts |= model_facts(scenario, sources, kept, today)
+    this = probe(scenario.folder, kept)
+    for section, name, device in (
+        ("hardware", "train_on", scenario.train_on),
+        ("serving", "serve_on", scenario.serve_on),
+    ):
+        facts |= {f"{section}.{n}": fact for n, fact in machine_facts(device, this, name).items()}
+    return Profile(facts)
+
+
+class _Data:
+    """The facts of documents and pairs, read from disk only where the cache does not have them."""
+
+    def __init__(self, scenario: Scenario, cache: Cache, today: dt.date) -> None:
+        self._scenario = scenario
+        self._cache = cache
+        self._today = today
+        knowledge = scenario.knowledge
+        parts = [[str(p.path), p.name, p.licence] for p in knowledge.corpus]
+        self._corpus_key = [scenario.task.kind, parts, stamp(p.path for p in knowledge.corpus)]
+
+    @cached_property
+    def corpus(self) -> Corpus | None:
+        """The corpus; None for a task of behaviour that needs no documents and names none."""
+        if self._scenario.task.kind == "behaviour" and not self._scenario.knowledge.corpus:
+            return None
+        return load_corpus(self._scenario)
+
+    def corpus_facts(self) -> Facts:
+        def measure() -> Facts:
+            if self.corpus is None:
+                return {"corpus.documents": declared(0, "the scenario names no corpus")}
+            return corpus_facts(self.corpus)
+
+        return self._cache.facts("corpus", self._corpus_key, measure)
+
+    def freshness_facts(self) -> Facts:
+        knowledge = self._scenario.knowledge
+        key = [
+            self._corpus_key,
+            knowledge.changes.model_dump(),
+            str(knowledge.as_of),
+            [[str(s.path), str(s.as_of), stamp([s.path])] for s in knowledge.snapshots],
+            [head_of(p.path) for p in knowledge.corpus],
+            self._today.isoformat(),
+        ]
+
+        def measure() -> Facts:
+            if self.corpus is None:
+                return {"freshness.source": declared("none", "the scenario names no corpus")}
+            return freshness_facts(freshness(self._scenario, self.corpus, self._today))
+
+        return self._cache.facts("freshness", key, measure)
+
+    def pair_facts(self) -> Facts:
+        knowledge, template = self._scenario.knowledge, self._scenario.template
+        key = [
+            self._corpus_key,
+            [str(p) for p in knowledge.pairs],
+            stamp(knowledge.pairs),
+            knowledge.split.model_dump(),
+            template.to_json(),
+        ]
+        return self._cache.facts("pairs", key, lambda: split_facts(load_pairs(self._scenario), template, self.corpus))
+
+
+def scenario_facts(scenario: Scenario) -> Facts:
+    """The facts ``scenario.*``: declared where the scenario states them, else assumed."""
+    task, traffic, limits = scenario.task, scenario.traffic, scenario.limits
+    facts = {
+        "task": _said(task, "kind", task.kind, "task.kind"),
+        "metric": _said(task, "metric", task.metric, "task.metric"),
+        "at_least": _said(task, "at_least", task.at_least, "task.at_least"),
+        "queries_per_day": _said(
+            traffic, "queries_per_day", traffic.queries_per_day, "traffic.queries_per_day", "1/day"
+        ),
+        "concurrency": _said(traffic, "concurrency", traffic.concurrency, "traffic.concurrency"),
+        "indifference": _said(scenario, "indifference", scenario.indifference, "indifference", "points"),
+        "local_only": _said(limits, "local_only", limits.local_only, "limits.local_only"),
+        "horizon_days": _said(scenario, "horizon", scenario.horizon / _DAY, "horizon", "day"),
+    }
+    for fact, field, unit in (
+        ("limit_memory", "memory", "B"),
+        ("limit_disk", "disk", "B"),
+        ("limit_latency", "latency_p95", "s"),
+        ("limit_training", "training_time", "s"),
+        ("limit_money", "money", "USD"),
+    ):
+        facts[fact] = _said(limits, field, getattr(limits, field), f"limits.{field}", unit)
+    for flag in ("erasable", "per_user_access"):
+        parts = [p.name for p in scenario.knowledge.corpus if getattr(p, flag)]
+        why = f"stated of {', '.join(parts)}" if parts else "no part of the corpus says so"
+        facts[flag] = declared(value=True, why=why) if parts else assumed(value=False, why=why)
+    return {f"scenario.{name}": fact for name, fact in facts.items()}
+
+
+def _said(model: object, field: str, value: Value, key: str, unit: str = "") -> Fact:
+    """Declared where the scenario sets ``field``, else the default."""
+    if field in getattr(model, "model_fields_set", ()):
+        return declared(value, f"{key} in the scenario", unit)
+    return assumed(value, f"{key} is not stated: {'no limit' if value is None else 'the default'}", unit)

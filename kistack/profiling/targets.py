@@ -1,0 +1,135 @@
+"""Machines other than this one: stated in the scenario, or described by a file that was exported there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from kistack.domain.facts import Fact, Value, assumed, declared
+from kistack.domain.scenario import Device
+from kistack.errors import InputError
+from kistack.profiling.cache import Cache, Facts, default_folder
+from kistack.profiling.hardware import bf16_flops, probe
+from kistack.units import format_size
+
+MACHINE_SCHEMA = 1
+
+#: The part of a machine's memory that its own system and other programs keep, where only the whole is stated.
+_OTHERS_SHARE = 0.2
+
+_STATED = (  # field of Device, fact, unit
+    ("ram", "ram_total", "B"),
+    ("ram_free", "ram_free", "B"),
+    ("disk", "disk_free", "B"),
+    ("cores", "cores", ""),
+    ("bandwidth", "bandwidth", "B/s"),
+    ("flops_fp32", "flops_fp32", "FLOP/s"),
+    ("flops_bf16", "flops_bf16", "FLOP/s"),
+    ("gpus", "gpus", ""),
+    ("gpu_memory", "gpu_free", "B"),
+    ("platform", "platform", ""),
+)
+
+
+def machine_facts(device: Device, this: Facts, name: str) -> Facts:
+    """The facts of a device, without a section's prefix; ``name`` is its key in the scenario (``serve_on``).
+
+    Nothing stated: this machine. A file: its facts. Stated values go over those of the file; without a file, what
+    decides speed and is not stated is taken from this machine and says so, and memory and disk stay unknown.
+
+    Raises:
+        InputError: the file is missing or was not exported by kistack.
+
+    """
+    if device.is_this:
+        return dict(this)
+    facts = read_machine(device.profile) if device.profile is not None else _like_this(device, this, name)
+    for field, fact, unit in _STATED:
+        value: Value = getattr(device, field)
+        if value is not None:
+            facts[fact] = declared(value, f"{name}.{field} in the scenario", unit)
+    if device.isa is not None:
+        facts["isa"] = declared(",".join(device.isa), f"{name}.isa in the scenario")
+    if device.ram is not None and device.ram_free is None:
+        free = int(device.ram * (1 - _OTHERS_SHARE))
+        why = f"{1 - _OTHERS_SHARE:.0%} of the {format_size(device.ram)} stated: the rest is the system's"
+        facts["ram_free"] = assumed(free, why, "B")
+    if device.flops_fp32 is not None and device.flops_bf16 is None:
+        facts["flops_bf16"] = bf16_flops(str(facts["isa"].value), device.flops_fp32)
+    stated = [[n, f.value] for n, f in sorted(facts.items()) if n not in {"ram_free", "disk_free", "fingerprint"}]
+    fingerprint = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:16]
+    facts["fingerprint"] = declared(fingerprint, f"hash of what {name} states")
+    return facts
+
+
+def _like_this(device: Device, this: Facts, name: str) -> Facts:
+    """What decides speed, taken from this machine; matrix products grow with the stated cores."""
+    gpus = "gpu_free" in this
+    facts: Facts = {"gpus": assumed(0, f"{name} states no GPU")}
+    if gpus:  # this machine's speeds are its GPU's, and say nothing of a machine without one
+        facts["isa"] = replace(this["isa"], source="assumed", why=f"not stated by {name}: as on this machine")
+        facts["cores"] = replace(this["cores"], source="assumed", why=f"not stated by {name}: as on this machine")
+        return facts
+    scale = (device.cores or 1) / float(this["cores"].value or 1) if device.cores else 1.0
+    for fact in ("cores", "isa", "bandwidth", "flops_fp32", "flops_bf16", "platform"):
+        if fact not in this:
+            continue
+        value, why = this[fact].value, f"not stated by {name}: as on this machine"
+        if fact.startswith("flops") and scale != 1 and isinstance(value, int | float):
+            value, why = float(f"{value * scale:.3g}"), f"{why}, times {scale:g} for its cores"
+        facts[fact] = assumed(value, why, this[fact].unit)
+    return facts
+
+
+def export_machine(path: Path, cache: Path | None = None) -> Facts:
+    """Describe this machine in a file that ``train_on`` and ``serve_on`` of a scenario elsewhere can name.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    facts = probe(path.absolute().parent, Cache(cache or default_folder()))
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    document = {
+        "schema": MACHINE_SCHEMA,
+        "kind": "machine",
+        "exported": today,
+        "facts": {name: asdict(fact) for name, fact in facts.items()},
+    }
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "name a file in a folder that can be written") from error
+    return facts
+
+
+def read_machine(path: Path) -> Facts:
+    """The facts that ``export_machine`` wrote; each says when and where it comes from.
+
+    Raises:
+        InputError: the file is missing or was not exported by kistack.
+
+    """
+    remedy = "write it on that machine with: kistack profile --export FILE"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", remedy) from error
+    except ValueError as error:
+        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
+    if not isinstance(document, Mapping) or document.get("kind") != "machine":
+        raise InputError(f"{path} is no exported machine", remedy)
+    if document.get("schema") != MACHINE_SCHEMA:
+        raise InputError(
+            f"{path} has schema {document.get('schema')!r}, this kistack reads {MACHINE_SCHEMA}", "export it again"
+        )
+    origin = f"exported on {document.get('exported', 'an unknown date')} ({path.name})"
+    try:
+        facts = {name: Fact(**fact) for name, fact in document["facts"].items()}
+        return {name: replace(fact, why=f"{fact.why}; {origin}") for name, fact in facts.items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
