@@ -1,0 +1,85 @@
+"""Loading the bindings of llama.cpp so that they behave inside somebody else's process.
+
+Left alone they spin on every core while waiting, take over ctrl-C, and write to the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from kistack.errors import ModelError
+
+#: Distribution and module that hold the server, and those that hold logits.
+SERVER, LOGITS = "xllamacpp", "cyllama"
+#: Larger than ``struct sigaction`` on any system with one.
+_SIGACTION_BYTES = 512
+
+
+def has_logits() -> bool:
+    """Whether the binding that gives logits is installed (told without importing it)."""
+    return importlib.util.find_spec(LOGITS) is not None
+
+
+def load(module: str) -> Any:
+    """Import a binding, its threads told to sleep rather than spin while they wait for each other.
+
+    OpenMP reads its waiting policy once, when it is loaded. Spinning is a little faster on an idle machine and ruinous
+    on a busy one: with other programs on both of two cores decoding fell from 45 to 2 tokens a second.
+
+    Raises:
+        ModelError: it is not installed, or a library it needs is missing.
+
+    """
+    with _passive_waiting():
+        try:
+            return importlib.import_module(module)
+        except ImportError as e:
+            package = module.partition(".")[0]
+            raise ModelError(f"{package} cannot be loaded: {e}", f"install it: pip install {package}") from e
+
+
+@contextlib.contextmanager
+def _passive_waiting() -> Iterator[None]:
+    name = "OMP_WAIT_POLICY"
+    if name in os.environ:  # the user's own choice
+        yield
+        return
+    os.environ[name] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+@contextlib.contextmanager
+def kept_signals() -> Iterator[None]:
+    """Put back what ctrl-C and termination did before: llama.cpp's server replaces their handlers for its process."""
+    if sys.platform == "win32":
+        yield
+        return
+    library = ctypes.CDLL(None)
+    saved = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        saved[number] = ctypes.create_string_buffer(_SIGACTION_BYTES)
+        library.sigaction(int(number), None, saved[number])
+    try:
+        yield
+    finally:
+        for number, action in saved.items():
+            library.sigaction(int(number), action, None)
+
+
+def cores() -> int:
+    """Physical cores this process may use: a second thread on a core only gets in the first one's way."""
+    import psutil
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
