@@ -35,7 +35,7 @@ FORMATS: dict[str, str] = {
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _HEADING = re.compile(r"^\s*#{1,2}\s+(.+?)\s*#*\s*$", re.MULTILINE)
-_UNDERLINED = re.compile(r"^(\S.*)\n(={3,}|-{3,}|~{3,})\s*$", re.MULTILINE)
+_UNDERLINED = re.compile(r"^(\w.*)\n(={3,}|-{3,}|~{3,})\s*$", re.MULTILINE)
 _DATE_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 _DATE_KEYS = ("date", "updated", "last_modified", "modified", "lastmod", "published", "created", "timestamp")
 
@@ -235,6 +235,7 @@ class _Page(HTMLParser):
         self._pieces: list[str] = []
         self._hidden: list[str] = []
         self._in_title = False
+        self._preformatted = 0
 
     @property
     def text(self) -> str:
@@ -254,6 +255,7 @@ class _Page(HTMLParser):
         elif tag in _HIDDEN:
             self._hidden.append(tag)
         elif tag in _BLOCKS:
+            self._preformatted += tag == "pre"
             self._pieces.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
@@ -262,10 +264,11 @@ class _Page(HTMLParser):
         elif tag in self._hidden:
             del self._hidden[self._hidden.index(tag) :]
         elif tag in _BLOCKS:
+            self._preformatted = max(0, self._preformatted - (tag == "pre"))
             self._pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title = " ".join(f"{self.title} {data}".split())
         elif not self._hidden:
-            self._pieces.append(data)
+            self._pieces.append(data if self._preformatted else data.replace("\n", " "))

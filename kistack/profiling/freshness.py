@@ -290,8 +290,9 @@ def freshness_facts(found: Freshness) -> dict[str, Fact]:
     for name, value, unit in (
         ("added_per_day", found.added_per_day, "1/day"),
         ("removed_per_day", found.removed_per_day, "1/day"),
-        ("age_days", found.age_days, "day"),
     ):
         if value is not None:
             facts[name] = fact(value, unit)
+    if found.age_days is not None:
+        facts["age_days"] = Fact(found.age_days, "day", "measured", "mean age of the documents by their dates")
     return {f"freshness.{name}": value for name, value in facts.items()}

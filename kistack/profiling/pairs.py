@@ -14,7 +14,6 @@ from typing import Any
 
 from kistack.domain.prompt import PromptTemplate
 from kistack.errors import DataError, InvalidInput, Problem
-from kistack.profiling.corpus import normalized
 from kistack.profiling.tokens import TOKENS_PER_ANSWER_START, TOKENS_PER_MESSAGE, estimate_tokens
 from kistack.units import UnitError, parse_date
 
@@ -156,7 +155,7 @@ class _PairReader:
             question = ""
         answers = self._texts(where, row, "answers", _listed(row.get("answers")) + _listed(row.get("answer")))
         if not answers and known == len(self.problems):
-            self._problem(where, f"no answer to {question[:60]!r}", _FORM)
+            self._problem(where, f"no answer to {question[:100]!r}", _FORM)
         gold = self._texts(where, row, "gold", _listed(row.get("gold")))
         split = self._split(where, row.get("split"))
         date = self._date(where, row.get("date"))
@@ -170,11 +169,11 @@ class _PairReader:
             self.pairs.append(Pair(ident, question, answers, gold, group, date, split, where))
 
     def _once(self, where: str, question: str, date: dt.date | None) -> None:
-        key = (normalized(question) or question, date)
+        key = (question_key(question), date)
         if question and (first := self._asked.setdefault(key, where)) != where:
             self._problem(
                 where,
-                f"duplicate question {question[:60]!r} (first at {first})",
+                f"duplicate question {question[:100]!r} (first at {first})",
                 "keep one, and list several accepted answers in answers",
             )
 
@@ -200,6 +199,11 @@ class _PairReader:
         except UnitError as error:
             self._problem(where, f"date: {error.message}", error.hint)
             return None
+
+
+def question_key(question: str) -> str:
+    """Equal for questions that differ only in case, spacing or closing punctuation (not in ``3`` and ``3+``)."""
+    return " ".join(question.casefold().split()).rstrip(" ?.!")
 
 
 def _listed(value: object) -> list[Any]:

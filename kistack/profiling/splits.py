@@ -11,7 +11,7 @@ from kistack.domain.prompt import PromptTemplate
 from kistack.domain.scenario import Scenario, Split
 from kistack.errors import DataError, Problem
 from kistack.profiling.corpus import Corpus, normalized
-from kistack.profiling.pairs import InvalidPairs, Pair, identity, pair_facts, read_pairs
+from kistack.profiling.pairs import InvalidPairs, Pair, identity, pair_facts, question_key, read_pairs
 
 #: Characters of documents searched for answers, times pairs: about two seconds of work.
 _SEARCH_BUDGET = 2_000_000_000
@@ -29,11 +29,11 @@ class PairSplit:
     @property
     def leakage(self) -> float:
         """Share of held-out pairs that have a question, a gold document or a group in common with a training pair."""
-        questions = {normalized(p.question) for p in self.train}
+        questions = {question_key(p.question) for p in self.train}
         gold = {g for p in self.train for g in p.gold}
         groups = {p.group for p in self.train if p.group}
         leaked = sum(
-            normalized(p.question) in questions or p.group in groups or not gold.isdisjoint(p.gold) for p in self.test
+            question_key(p.question) in questions or p.group in groups or not gold.isdisjoint(p.gold) for p in self.test
         )
         return leaked / len(self.test) if self.test else 0.0
 
@@ -133,7 +133,7 @@ def _clusters(pairs: Sequence[Pair], by: str) -> list[list[Pair]]:
 
 def _ties(pair: Pair, by: str) -> Iterable[str]:
     """What keeps this pair together with others."""
-    yield f"question {normalized(pair.question)}"
+    yield f"question {question_key(pair.question)}"
     if pair.group and by in {"document", "entity"}:
         yield f"group {pair.group}"
     if by == "document" or (by == "entity" and not pair.group):
