@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -10,15 +11,20 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from kistack.domain.facts import Fact, assumed, measured
-from kistack.profiling.cache import Cache, Facts
+from kistack.errors import InputError
+from kistack.profiling.cache import Cache, Facts, default_folder
 from kistack.profiling.gpus import gpu_facts
 from kistack.units import format_size
+
+#: Version of an exported machine's file.
+MACHINE_SCHEMA = 1
 
 #: What bf16 instructions gain in matrix products, measured: 410 against 160 GFLOP/s on a 2-core x86-64 machine with
 #: AVX-512 and its bf16 extension. Without such instructions bf16 is converted on the way and loses about half.
@@ -236,3 +242,56 @@ def probe(folder: Path, cache: Cache, system: System | None = None) -> Facts:
     facts |= speed(cache, fingerprint, int(facts["cores"].value or 1), ram_free)
     facts["flops_bf16"] = bf16_flops(str(facts["isa"].value), float(facts["flops_fp32"].value or 0))
     return facts
+
+
+# --- as a file for another machine
+
+
+def export_machine(path: Path, cache: Path | None = None) -> Path:
+    """Describe this machine in a file for ``train_on`` and ``serve_on`` of a scenario elsewhere; returns ``path``.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    facts = probe(path.absolute().parent, Cache(cache or default_folder()))
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    document = {
+        "schema": MACHINE_SCHEMA,
+        "kind": "machine",
+        "exported": today,
+        "facts": {name: asdict(fact) for name, fact in facts.items()},
+    }
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "name a file in a folder that can be written") from error
+    return path
+
+
+def read_machine(path: Path) -> Facts:
+    """The facts that ``export_machine`` wrote; each says when and where it comes from.
+
+    Raises:
+        InputError: the file is missing or was not exported by kistack.
+
+    """
+    remedy = "write it on that machine with: kistack profile --export FILE"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", remedy) from error
+    except ValueError as error:
+        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
+    if not isinstance(document, Mapping) or document.get("kind") != "machine":
+        raise InputError(f"{path} is no exported machine", remedy)
+    if document.get("schema") != MACHINE_SCHEMA:
+        raise InputError(
+            f"{path} has schema {document.get('schema')!r}, this kistack reads {MACHINE_SCHEMA}", "export it again"
+        )
+    origin = f"exported on {document.get('exported', 'an unknown date')} ({path.name})"
+    try:
+        facts = {name: Fact(**fact) for name, fact in document["facts"].items()}
+        return {name: replace(fact, why=f"{fact.why}; {origin}") for name, fact in facts.items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no exported machine: {error}", remedy) from error

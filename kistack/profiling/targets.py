@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
-from kistack.domain.facts import Fact, Value, assumed, declared
+from kistack.domain.facts import Value, assumed, declared
 from kistack.domain.scenario import Device
-from kistack.errors import InputError
-from kistack.profiling.cache import Cache, Facts, default_folder
-from kistack.profiling.hardware import bf16_flops, probe
+from kistack.profiling.cache import Facts
+from kistack.profiling.hardware import bf16_flops, read_machine
 from kistack.units import format_size
-
-MACHINE_SCHEMA = 1
 
 #: The part of a machine's memory that its own system and other programs keep, where only the whole is stated.
 _OTHERS_SHARE = 0.2
@@ -83,53 +77,3 @@ def _like_this(device: Device, this: Facts, name: str) -> Facts:
             value, why = float(f"{value * scale:.3g}"), f"{why}, times {scale:g} for its cores"
         facts[fact] = assumed(value, why, this[fact].unit)
     return facts
-
-
-def export_machine(path: Path, cache: Path | None = None) -> Facts:
-    """Describe this machine in a file that ``train_on`` and ``serve_on`` of a scenario elsewhere can name.
-
-    Raises:
-        InputError: the file cannot be written.
-
-    """
-    facts = probe(path.absolute().parent, Cache(cache or default_folder()))
-    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
-    document = {
-        "schema": MACHINE_SCHEMA,
-        "kind": "machine",
-        "exported": today,
-        "facts": {name: asdict(fact) for name, fact in facts.items()},
-    }
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "name a file in a folder that can be written") from error
-    return facts
-
-
-def read_machine(path: Path) -> Facts:
-    """The facts that ``export_machine`` wrote; each says when and where it comes from.
-
-    Raises:
-        InputError: the file is missing or was not exported by kistack.
-
-    """
-    remedy = "write it on that machine with: kistack profile --export FILE"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", remedy) from error
-    except ValueError as error:
-        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
-    if not isinstance(document, Mapping) or document.get("kind") != "machine":
-        raise InputError(f"{path} is no exported machine", remedy)
-    if document.get("schema") != MACHINE_SCHEMA:
-        raise InputError(
-            f"{path} has schema {document.get('schema')!r}, this kistack reads {MACHINE_SCHEMA}", "export it again"
-        )
-    origin = f"exported on {document.get('exported', 'an unknown date')} ({path.name})"
-    try:
-        facts = {name: Fact(**fact) for name, fact in document["facts"].items()}
-        return {name: replace(fact, why=f"{fact.why}; {origin}") for name, fact in facts.items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no exported machine: {error}", remedy) from error

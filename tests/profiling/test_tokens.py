@@ -12,9 +12,8 @@ COUNTED = [
     ("Who wrote the novel that the film is based on?", 11),
     ("The end of life of Debian 12 (bookworm) was 2026-06-10; extended support ends on 2028-06-30.", 43),
     (
-        "Retrieval-augmented generation puts the best passages into the prompt, "
-        "so that a small model need not know them.",
-        25,
+        "Retrieval-augmented generation puts the best passages into the prompt, so a small model need not know them.",
+        24,
     ),
     ("Reykjavík lies on the southern shore of Faxaflói and has about 140,000 inhabitants.", 31),
     ("def parse(text: str) -> int:\n    return int(text.strip())\n", 19),
