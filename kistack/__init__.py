@@ -1,3 +1,87 @@
-"""kistack: decide, build and prove how a language model should get its knowledge."""
+"""kistack: decide, build and prove how a language model should get its knowledge.
+
+The names below are loaded when they are first used, so that importing kistack costs next to nothing.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kistack.bundle.opening import Answer, Bundle, open_bundle
+    from kistack.bundle.verbs import advise, compose, evaluate, profile, run
+    from kistack.bundle.workspace import Workspace
+    from kistack.domain.advice import Candidate, Reason, Recommendation
+    from kistack.domain.facts import Fact, Profile
+    from kistack.domain.plan import Plan, Step
+    from kistack.domain.planfile import dump_plan, load_plan
+    from kistack.domain.records import RunRecord
+    from kistack.domain.scenario import Scenario, load_scenario
+    from kistack.errors import KistackError
+    from kistack.reporting.verbs import report
+
+__all__ = [
+    "Answer",
+    "Bundle",
+    "Candidate",
+    "Fact",
+    "KistackError",
+    "Plan",
+    "Profile",
+    "Reason",
+    "Recommendation",
+    "RunRecord",
+    "Scenario",
+    "Step",
+    "Workspace",
+    "advise",
+    "compose",
+    "dump_plan",
+    "evaluate",
+    "load_plan",
+    "load_scenario",
+    "open_bundle",
+    "profile",
+    "report",
+    "run",
+]
+
+_HOMES = {
+    "Answer": "kistack.bundle.opening",
+    "Bundle": "kistack.bundle.opening",
+    "Candidate": "kistack.domain.advice",
+    "Fact": "kistack.domain.facts",
+    "KistackError": "kistack.errors",
+    "Plan": "kistack.domain.plan",
+    "Profile": "kistack.domain.facts",
+    "Reason": "kistack.domain.advice",
+    "Recommendation": "kistack.domain.advice",
+    "RunRecord": "kistack.domain.records",
+    "Scenario": "kistack.domain.scenario",
+    "Step": "kistack.domain.plan",
+    "Workspace": "kistack.bundle.workspace",
+    "advise": "kistack.bundle.verbs",
+    "compose": "kistack.bundle.verbs",
+    "dump_plan": "kistack.domain.planfile",
+    "evaluate": "kistack.bundle.verbs",
+    "load_plan": "kistack.domain.planfile",
+    "load_scenario": "kistack.domain.scenario",
+    "open_bundle": "kistack.bundle.opening",
+    "profile": "kistack.bundle.verbs",
+    "report": "kistack.reporting.verbs",
+    "run": "kistack.bundle.verbs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kistack' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -63,9 +63,7 @@ def _add(parts: dict[str, Part], folder: Path, artifact: Artifact) -> str:
     target = folder / name
     # Links are followed: a bundle must not point at files of this machine.
     shutil.copytree(artifact.path, target, symlinks=False)
-    required = {
-        port: _add(parts, folder, other) for port, other in zip(artifact.ports, artifact.requires, strict=True)
-    }
+    required = {port: _add(parts, folder, other) for port, other in zip(artifact.ports, artifact.requires, strict=True)}
     opener = artifact.opener
     parts[name] = Part.model_validate(
         {

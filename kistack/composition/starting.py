@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 from kistack.composition.pipeline import Bound, Ref
 from kistack.composition.requests import Request
@@ -12,9 +11,8 @@ from kistack.composition.workbench import Workbench
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
-from kistack.errors import KistackError, ModelError, Problem
-from kistack.plugins.host import Host
-from kistack.plugins.stages import Settings, Stage
+from kistack.errors import KistackError, Problem
+from kistack.profiling.models import claim
 
 #: Scenario models: slot to the section of the profile that describes it.
 MODEL_SLOTS = {"model": "model", "teacher": "teacher", "embedder": "embedder"}
@@ -53,7 +51,8 @@ def place_sources(bench: Workbench, plan: Plan) -> set[str]:
         if not reference:
             continue
         try:
-            stage, settings = claimant(bench.host, reference)
+            claimed = claim(reference, bench.host.sources())
+            stage, settings = claimed.stage, claimed.settings
             found = _profiled(bench.profile, section) if reference == own else stage.inspect(settings)
         except KistackError as error:
             bench.problems.append(Problem(f"models.{section}", error.message, error.hint))
@@ -74,29 +73,6 @@ def place_sources(bench: Workbench, plan: Plan) -> set[str]:
         keys.add(node.key)
         bench.slots[slot] = Bound(Ref(node.key, out), known)
     return keys
-
-
-def claimant(host: Host, reference: str) -> tuple[Stage, Settings]:
-    """The source that a model reference belongs to, with the settings that fetch it.
-
-    Raises:
-        ModelError: no installed source, or more than one, claims it.
-    """
-    claims: list[tuple[Stage, Settings]] = []
-    for stage in host.stages_of("source"):
-        settings = host.guard(stage.name, "claims", partial(stage.claims, reference))
-        if settings is not None:
-            claims.append((stage, settings))
-    if len(claims) == 1:
-        return claims[0]
-    if claims:
-        names = " and ".join(s.name for s, _ in claims)
-        raise ModelError(f"model {reference!r} is claimed by {names}", "write the reference unambiguously")
-    known = ", ".join(s.name for s in host.stages_of("source")) or "none"
-    raise ModelError(
-        f"no installed source knows the model {reference!r}",
-        f"use a folder, a .gguf file, package:NAME or hub:ORG/NAME (sources installed: {known})",
-    )
 
 
 def _profiled(profile: Profile, section: str) -> Type:

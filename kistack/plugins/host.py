@@ -142,6 +142,10 @@ class Host:
         """All usable stages of one kind, by name."""
         return [e.stage for n, e in sorted(self.stages.items()) if n.partition("/")[0] == kind]
 
+    def sources(self) -> list[tuple[str, Stage]]:
+        """The sources of models, each with the plugin it came from, by name."""
+        return [(e.plugin, e.stage) for n, e in sorted(self.stages.items()) if n.partition("/")[0] == "source"]
+
     def traits(self, name: str) -> Traits:
         """A stage's traits under its default settings (cached)."""
         if name not in self._traits:

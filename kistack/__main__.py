@@ -1,0 +1,6 @@
+"""``python -m kistack``."""
+
+from kistack.cli.main import main
+
+if __name__ == "__main__":
+    main()

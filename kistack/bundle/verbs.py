@@ -1,0 +1,66 @@
+"""The verbs of the Python API: thin doors to a scenario's workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kistack.bundle.workspace import Workspace
+from kistack.composition.pipeline import Pipeline
+from kistack.domain.advice import Recommendation
+from kistack.domain.facts import Profile
+from kistack.domain.plan import Plan
+from kistack.domain.records import RunRecord, SystemScore
+from kistack.domain.scenario import Scenario
+from kistack.execution.events import Event
+
+
+#: Workspaces by the identity of their scenario, which is kept with it so that the identity stays taken.
+_open: dict[int, tuple[Scenario, Workspace]] = {}
+
+
+def workspace(scenario: Scenario) -> Workspace:
+    """The workspace of a scenario; the same one for the same scenario object."""
+    if id(scenario) not in _open:
+        _open[id(scenario)] = (scenario, Workspace(scenario))
+    return _open[id(scenario)][1]
+
+
+def profile(scenario: Scenario, *, refresh: bool = False) -> Profile:
+    """Measure hardware, documents, freshness, pairs and models.
+
+    Raises:
+        DataError: documents or pairs cannot be used.
+        ModelError: a model cannot be found or read.
+    """
+    return workspace(scenario).profile(refresh=refresh)
+
+
+def advise(scenario: Scenario) -> Recommendation:
+    """Judge every combination of the four techniques for this scenario."""
+    return workspace(scenario).advise()
+
+
+def compose(plan: Plan, scenario: Scenario) -> Pipeline:
+    """Bind a plan to the installed stages.
+
+    Raises:
+        PlanError: with every problem.
+    """
+    return workspace(scenario).compose(plan)
+
+
+def run(plan: Plan | Pipeline, scenario: Scenario, *, on_event: Callable[[Event], None] | None = None) -> RunRecord:
+    """Run a plan, measure it beside the baselines, and leave a bundle.
+
+    Raises:
+        PlanError: the plan does not compose.
+        KistackError: the run failed; finished steps are kept.
+    """
+    place = workspace(scenario)
+    pipeline = place.compose(plan) if isinstance(plan, Plan) else plan
+    return place.run(pipeline, on_event=on_event)
+
+
+def evaluate(plan: Plan | Pipeline, scenario: Scenario) -> Mapping[str, SystemScore]:
+    """Run what is not done yet and return the scores of the baselines and of everything the plan delivers."""
+    return run(plan, scenario).systems

@@ -1,0 +1,139 @@
+"""A project at work: its scenario, what is installed, and everything that is kept for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kistack.advisor.recommend import advise
+from kistack.bundle.running import BUNDLE_FOLDER, run
+from kistack.composition.composer import compose
+from kistack.composition.pipeline import Node, Pipeline
+from kistack.domain.advice import Recommendation
+from kistack.domain.artifacts import Artifact
+from kistack.domain.facts import Profile
+from kistack.domain.plan import Plan
+from kistack.domain.records import RunRecord
+from kistack.domain.scenario import Scenario, load_scenario
+from kistack.execution.events import Event
+from kistack.plugins.host import Host, default_host
+from kistack.profiling.assembly import profile
+from kistack.profiling.corpus import load_corpus, write_corpus
+from kistack.profiling.pairs import write_pairs
+from kistack.profiling.splits import load_pairs
+from kistack.storage.project import Project
+from kistack.storage.store import Store
+
+__all__ = ["BUNDLE_FOLDER", "Workspace"]
+
+
+def _silent(_line: str) -> None:
+    """Nobody listens."""
+
+
+class Workspace:
+    """One project folder with its scenario. Facts, store and ledger are opened when they are first asked for.
+
+    Args:
+        scenario: what the user declares; its folder is the project's.
+        host: installed stages (default: all installed plugins).
+        notify: called with a line about what is going on.
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, host: Host | None = None, notify: Callable[[str], None] = _silent
+    ) -> None:
+        self.scenario = scenario
+        self.project = Project(scenario.folder)
+        self.host = host or default_host()
+        self._notify = notify
+        self._profile: Profile | None = None
+        self._memo: dict[Any, Node] = {}
+
+    @classmethod
+    def find(
+        cls, folder: Path | str = ".", *, host: Host | None = None, notify: Callable[[str], None] = _silent
+    ) -> Workspace:
+        """The project at or above ``folder``.
+
+        Raises:
+            InputError: there is no ``kistack.yaml``.
+            ScenarioError: it has mistakes.
+        """
+        project = Project.find(folder)
+        return cls(load_scenario(project.scenario), host=host, notify=notify)
+
+    @cached_property
+    def store(self) -> Store:
+        """The project's store."""
+        return self.project.store()
+
+    def profile(self, *, refresh: bool = False) -> Profile:
+        """The facts of this project; what has not changed since the last time is taken from the cache.
+
+        Raises:
+            DataError: documents or pairs cannot be used.
+            ModelError: a model cannot be found or read.
+        """
+        if self._profile is None or refresh:
+            cache = self.project.prepare() / "cache"
+            if refresh:
+                from kistack.storage.files import remove
+
+                remove(cache)
+            self._profile = profile(self.scenario, sources=self.host.sources(), cache=cache)
+            self._memo.clear()
+        return self._profile
+
+    def advise(self) -> Recommendation:
+        """Judge every combination for this project."""
+        return advise(self.scenario, self.profile(), self.host)
+
+    def compose(self, plan: Plan, *, where: str = "plan", evaluation: bool = True) -> Pipeline:
+        """Bind a plan to the installed stages.
+
+        Raises:
+            PlanError: with every problem.
+        """
+        return compose(plan, self.profile(), self.host, where=where, evaluation=evaluation, memo=self._memo)
+
+    def cached(self, pipeline: Pipeline) -> set[str]:
+        """Keys of the nodes whose results are in the store and whole."""
+        return {n.key for n in pipeline.nodes if self.store.lookup(n.key) is not None}
+
+    def inputs(self, pipeline: Pipeline) -> dict[str, Artifact]:
+        """The scenario's own inputs that the pipeline reads, brought into the store; by identity."""
+        brought: dict[str, Artifact] = {}
+        for identity, found in pipeline.given.items():
+            facts = {n: float(v) for n, v in found.facts.items() if n != "bytes"}
+            brought[identity] = self.store.put(
+                found.kind, found.format, self._writer(found.kind), identity, facts=facts, facets=found.facets
+            )
+        return brought
+
+    def _writer(self, kind: str) -> Callable[[Path], None]:
+        def write(folder: Path) -> None:
+            if kind == "corpus":
+                write_corpus(load_corpus(self.scenario), folder)
+                return
+            split = load_pairs(self.scenario)
+            write_pairs(split.train if kind == "pairs" else split.test, folder, self.scenario.template)
+
+        return write
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        *,
+        run_dir: Path | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        fresh: bool = False,
+    ) -> RunRecord:
+        """Run a composed plan, measure it beside the baselines, and leave a bundle.
+
+        Raises:
+            KistackError: the run failed or was cancelled; its record is in the ledger, finished steps are kept.
+        """
+        return run(self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh)

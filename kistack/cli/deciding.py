@@ -1,0 +1,97 @@
+"""Commands that decide: init, profile, advise, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kistack.cli.output import out
+from kistack.cli.places import FolderOption, JsonOption, workspace_at
+from kistack.errors import InputError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(init)
+    app.command()(profile)
+    app.command()(advise)
+    app.command()(check)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing kistack.yaml.")] = False,
+) -> None:
+    """Write a commented kistack.yaml to fill in."""
+    from kistack.domain.scenario import SCENARIO_FILE
+    from kistack.domain.scenario_template import render_template
+
+    path = folder / SCENARIO_FILE
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already", "edit it, or overwrite it with --force")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", "make it first, or name another one")
+    path.write_text(render_template(), encoding="utf-8")
+    out.text(str(path))
+    out.say("next: fill it in, then kistack profile and kistack advise")
+
+
+def profile(
+    folder: FolderOption = Path(),
+    *,
+    export: Annotated[Path | None, typer.Option("--export", help="Write this machine's facts to a file.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Measure again instead of using the cache.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Leave out how each fact came about.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure hardware, documents, freshness, pairs and models; every fact with its source."""
+    from kistack.reporting.profiles import profile_page
+
+    if export is not None:
+        from kistack.profiling.hardware import export_machine
+
+        written = export_machine(export)
+        out.text(str(written))
+        return
+    found = workspace_at(folder).profile(refresh=refresh)
+    out.result(profile_page(found, brief=brief), found.to_json(), as_json=as_json)
+
+
+def advise(
+    folder: FolderOption = Path(),
+    *,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every candidate.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge every combination of the techniques and recommend one, with reasons."""
+    from kistack.domain.planfile import dump_plan
+    from kistack.reporting.advice import advice_document, advice_page
+
+    advice = workspace_at(folder).advise()
+    out.result(advice_page(advice, every=every), advice_document(advice), as_json=as_json)
+    if output is not None:
+        if not advice.kept:
+            raise InputError("no combination keeps the limits, so there is no plan to write", "loosen a limit")
+        output.write_text(dump_plan(advice.best.plan), encoding="utf-8")
+        out.say(f"plan written to {output}; run it with: kistack run {output}")
+
+
+def check(
+    plan: Annotated[Path, typer.Argument(help="A plan file.")],
+    folder: FolderOption = Path(),
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Compose a plan without running it: every problem at once, what would run, what is done already."""
+    from kistack.domain.planfile import load_plan
+    from kistack.reporting.plans import check_page
+
+    place = workspace_at(folder)
+    pipeline = place.compose(load_plan(plan), where=str(plan))
+    cached = place.cached(pipeline)
+    document = {"schema": 1, **pipeline.describe(), "cached": sorted(cached)}
+    out.result(check_page(pipeline, cached), document, as_json=as_json)

@@ -1,0 +1,155 @@
+"""Commands on runs: run, runs, attach, cancel, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kistack.cli.output import out
+from kistack.cli.places import FolderOption, JsonOption, workspace_at
+from kistack.errors import InputError, StepFailed
+from kistack.reporting.blocks import Heading, Table
+from kistack.reporting.numbers import DASH, percent, shown
+
+if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
+    from kistack.domain.records import RunRecord
+
+RunArgument = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or 'last'.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(runs)
+    app.command()(attach)
+    app.command()(cancel)
+    app.command()(report)
+
+
+def run(
+    plan: Annotated[Path, typer.Argument(help="A plan file, as kistack advise -o writes it.")],
+    folder: FolderOption = Path(),
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Run on without this terminal.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make every step again.")] = False,
+    run_id: Annotated[str, typer.Option("--run-id", hidden=True)] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Run a plan: its steps, the baselines beside it, the measurements, and a bundle that answers."""
+    from kistack.cli.progress import RunDisplay
+    from kistack.domain.planfile import load_plan
+    from kistack.reporting.runs import run_document, run_page
+
+    place = workspace_at(folder)
+    pipeline = place.compose(load_plan(plan), where=str(plan))
+    if detach:
+        _detach(place, plan, fresh=fresh, as_json=as_json)
+        return
+    run_dir = place.project.runs / run_id if run_id else None
+    with RunDisplay() as display:
+        record = place.run(pipeline, run_dir=run_dir, on_event=display, fresh=fresh)
+    out.result(run_page(record), run_document(record), as_json=as_json)
+    out.say(f'ask it: kistack ask {record.run} "…"')
+
+
+def _detach(place: Workspace, plan: Path, *, fresh: bool, as_json: bool) -> None:
+    from kistack.execution.detach import launch
+
+    run_dir = place.project.new_run()
+    command = [sys.executable, "-m", "kistack", "--quiet", "run", str(plan.absolute()), "-C", str(place.project.root)]
+    command += ["--run-id", run_dir.name, *(["--fresh"] if fresh else [])]
+    pid = launch(command, run_dir, cwd=place.project.root)
+    out.result([Heading(run_dir.name)], {"schema": 1, "run": run_dir.name, "pid": pid}, as_json=as_json)
+    out.say(f"watch it: kistack attach {run_dir.name}; stop it: kistack cancel {run_dir.name}")
+
+
+def runs(folder: FolderOption = Path(), *, as_json: JsonOption = False) -> None:
+    """The runs of this project, the newest last."""
+    from kistack.execution.detach import list_runs
+    from kistack.storage.project import Project
+
+    found = list_runs(Project.find(folder).runs)
+    rows = tuple(
+        (
+            r.run,
+            r.status,
+            f"{r.done}/{r.total}",
+            r.use or DASH,
+            percent(r.share) if r.use else DASH,
+            shown(r.seconds, "s"),
+        )
+        for r in found
+    )
+    document = {
+        "schema": 1,
+        "runs": [
+            {"run": r.run, "status": r.status, "done": r.done, "total": r.total, "use": r.use, "seconds": r.seconds,
+             "error": r.error}
+            for r in found
+        ],
+    }  # fmt: skip
+    table = Table(("run", "status", "steps", "now", "of it", "time"), rows, frozenset({4, 5}))
+    out.result([Heading("Runs", 1), table], document, as_json=as_json)
+
+
+def attach(run: RunArgument = "last", folder: FolderOption = Path()) -> None:
+    """Watch a run until it ends; ctrl-C leaves it alone."""
+    from kistack.cli.progress import RunDisplay
+    from kistack.execution.detach import attach as follow_run
+    from kistack.storage.project import Project
+
+    with RunDisplay() as display:
+        status = follow_run(Project.find(folder).run_folder(run), display)
+    out.text(f"{status.run}: {status.status}")
+    if status.status in {"failed", "killed"}:
+        raise StepFailed(status.error or f"run {status.run} was {status.status}", "see: kistack report " + status.run)
+
+
+def cancel(run: RunArgument, folder: FolderOption = Path()) -> None:
+    """Stop a run; what it has finished is kept."""
+    from kistack.execution.detach import cancel as stop_run
+    from kistack.storage.project import Project
+
+    status = stop_run(Project.find(folder).run_folder(run))
+    out.text(f"{status.run}: {status.status}")
+
+
+def report(
+    run: RunArgument = "last",
+    folder: FolderOption = Path(),
+    *,
+    form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
+) -> None:
+    """The report of a run: baselines beside the plan, predicted beside measured, step by step."""
+    from kistack.reporting.verbs import report as render_report
+    from kistack.storage.project import Project
+
+    if form not in {"text", "md", "json"}:
+        raise InputError(f"there is no report format {form!r}", "use text, md or json")
+    project = Project.find(folder)
+    text = render_report(_record(project.run_folder(run)), form)  # type: ignore[arg-type]  # checked above
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        out.say(f"written to {output}")
+    else:
+        out.text(text)
+
+
+def _record(run_dir: Path) -> RunRecord:
+    import json
+
+    from kistack.bundle.running import RECORD_FILE
+    from kistack.domain.records import RunRecord
+
+    path = run_dir / RECORD_FILE
+    if not path.is_file():
+        raise InputError(f"run {run_dir.name} has no record yet", f"watch it: kistack attach {run_dir.name}")
+    try:
+        return RunRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "run the plan again") from error
