@@ -98,7 +98,7 @@ _TRAIN_GPU, _TRAIN_FP32, _TRAIN_BF16 = 0.45, 0.5, 0.3
 _EAGER_CPU, _EAGER_GPU = 1.8e-3, 0.85e-3
 
 #: Resident memory of a Python worker with torch, transformers and peft loaded, before any model. Measured.
-WORKER_BYTES = 0.65e9
+WORKER_BYTES = 0.55e9
 #: Adam in fp32: weight, gradient and two moments of every trained parameter. Source: Transformer Math 101.
 _ADAM_BYTES = 16.0
 #: Mixed precision keeps a 16-bit copy beside them. Source: Hugging Face, model memory anatomy (18 B per parameter).
@@ -147,6 +147,7 @@ def machine(profile: Profile, section: str = "hardware") -> Machine:
     isa = profile.text(f"{section}.isa").lower()
     flops = profile.number(f"{section}.flops_fp32") or cores * _FLOPS_PER_CORE
     assumed_gain = _BF16_GAIN if "bf16" in isa or "amx" in isa else 0.5
+    gpus = int(profile.number(f"{section}.gpus"))
     return Machine(
         cores=cores,
         ram_free=profile.number(f"{section}.ram_free", math.inf),
@@ -154,8 +155,8 @@ def machine(profile: Profile, section: str = "hardware") -> Machine:
         bandwidth=profile.number(f"{section}.bandwidth") or _BANDWIDTH,
         flops_fp32=flops,
         flops_bf16=profile.number(f"{section}.flops_bf16") or flops * assumed_gain,
-        gpus=int(profile.number(f"{section}.gpus")),
-        gpu_free=profile.number(f"{section}.gpu_free"),
+        gpus=gpus,
+        gpu_free=profile.number(f"{section}.gpu_free", math.inf) if gpus else 0.0,
     )
 
 
@@ -297,13 +298,13 @@ def decode_seconds(
     params = model.fact("params")
     if efficiency is None:
         stored = 8 * weight_bytes / params if params else 16.0
-        efficiency = (_DECODE_GPU if m.gpus else _DECODE_CPU) * _interpolate(_DECODE_BY_BITS, stored)
+        efficiency = (_DECODE_GPU if m.gpus else _DECODE_CPU) * interpolate(_DECODE_BY_BITS, stored)
     read = _read_per_token(model, weight_bytes) / (efficiency * m.bandwidth)
     cache = kv_cache_bytes(model, context) / (_KV_SHARE * efficiency * m.bandwidth)
     return tokens * (overhead_seconds + read + cache)
 
 
-def _interpolate(table: tuple[tuple[float, float], ...], x: float) -> float:
+def interpolate(table: tuple[tuple[float, float], ...], x: float) -> float:
     """Piecewise linear through ``table``, flat beyond its ends."""
     if x <= table[0][0]:
         return table[0][1]

@@ -1,0 +1,171 @@
+"""Choice: ranking by expected quality among what is feasible; within the indifference margin the cheaper one wins."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kistack.advisor.effects import Z80
+from kistack.advisor.features import Features, index_seconds
+from kistack.advisor.quality import Prediction, difference
+from kistack.composition.pipeline import Pipeline
+from kistack.domain.advice import Candidate
+from kistack.domain.facts import Profile
+
+#: Costs that differ by less than this share are the same for choosing between candidates.
+_SAME_COST = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What a candidate costs where it runs, in machine seconds per day: answering, staying fresh, having been made."""
+
+    answering: float
+    refreshing: float
+    building: float
+
+    @property
+    def total(self) -> float:
+        """Seconds of machine time per day."""
+        return self.answering + self.refreshing + self.building
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate with what its ranking is made of; ``prediction`` is None where nothing could be composed.
+
+    ``number`` is its place among all candidates as they were made, the stages' best guesses first.
+    """
+
+    candidate: Candidate
+    number: int = 0
+    prediction: Prediction | None = None
+    upkeep: Upkeep = Upkeep(0.0, 0.0, 0.0)
+
+
+def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkeep:
+    """Machine seconds per day of serving this scenario's traffic and keeping the index fresh over the horizon.
+
+    Weights are made once per horizon; an index is made again at every refresh where the content changes at all, and
+    trainers that read it are not run again then.
+    """
+    queries = profile.number("scenario.queries_per_day", 100.0)
+    costs = pipeline.estimate
+    changing = features.passages > 0 and features.hazard > 0
+    days = max(1.0, features.horizon_days)
+    return Upkeep(
+        answering=queries * costs.cost("latency_seconds"),
+        refreshing=index_seconds(pipeline) / features.refresh_days if changing else 0.0,
+        building=costs.cost("seconds") / days,
+    )
+
+
+def _economy(judged: Judged) -> tuple[Any, ...]:
+    """Smaller is cheaper: machine time per day, memory, bundle, steps, time to build; then the stages' best guess."""
+    costs = judged.candidate.estimate
+    return (
+        _step(judged.upkeep.total),
+        _step(costs.cost("serving_peak_bytes")),
+        _step(costs.cost("bytes")),
+        len(judged.candidate.plan.steps),
+        _step(costs.cost("seconds")),
+        -judged.candidate.quality,
+        judged.number,
+    )
+
+
+def _step(value: float) -> int:
+    """The value on a logarithmic scale on which one step is the share that does not matter."""
+    return round(math.log(max(value, 1e-9)) / math.log1p(_SAME_COST))
+
+
+def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
+    """The kept candidates best first, then the rejected ones by quality.
+
+    The first is the cheapest of those within ``indifference`` points of the highest quality; so it is with the next
+    of what remains. Loosening a limit never lowers the highest quality, and the choice is never further below it
+    than the margin.
+    """
+    economy = {id(j): _economy(j) for j in judged}
+    waiting = sorted(judged, key=lambda j: (-j.candidate.quality, *economy[id(j)]))
+    order: list[Judged] = []
+    kept = [j for j in waiting if j.candidate.kept]
+    while kept:
+        least = kept[0].candidate.quality - indifference
+        band = itertools.takewhile(lambda j, least=least: j.candidate.quality >= least, kept)  # type: ignore[misc]
+        chosen = min(band, key=lambda j: economy[id(j)])
+        order.append(chosen)
+        kept.remove(chosen)
+    return order + [j for j in waiting if not j.candidate.kept]
+
+
+def front(order: Sequence[Judged]) -> tuple[int, ...]:
+    """Numbers of the kept candidates that none beats in quality, latency, memory, time to build and money at once.
+
+    Of candidates that are equal in all of them the first stands.
+    """
+    first: dict[tuple[float, ...], int] = {}
+    for n, judged in enumerate(order):
+        if judged.candidate.kept:
+            first.setdefault(_axes(judged), n)
+    # What beats another comes before it in the order of the axes, so only the front so far needs comparing.
+    standing: list[tuple[float, ...]] = []
+    for axes in sorted(first):
+        if not any(all(a <= b for a, b in zip(one, axes, strict=True)) for one in standing):
+            standing.append(axes)
+    return tuple(sorted(first[axes] for axes in standing))
+
+
+def _axes(judged: Judged) -> tuple[float, ...]:
+    costs = judged.candidate.estimate
+    names = ("latency_seconds", "serving_peak_bytes", "seconds", "money")
+    return (-round(judged.candidate.quality, 1), *(costs.cost(n) for n in names))
+
+
+def rival(order: Sequence[Judged]) -> int | None:
+    """The number of the runner-up: the first kept candidate with other techniques than the best."""
+    kept = [j for j in order if j.candidate.kept]
+    return next((n for n, j in enumerate(kept) if j.candidate.name != kept[0].candidate.name), None) if kept else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """By how many points one candidate is better than another, with the 80 % interval of that difference.
+
+    ``confidence`` is the probability that it is not worse by more than the indifference margin; ``tied`` says that
+    the whole interval lies within the margin.
+    """
+
+    points: float
+    low: float
+    high: float
+    confidence: float
+    tied: bool
+
+
+def gap(best: Judged, other: Judged, indifference: float) -> Gap:
+    """The difference between two candidates; assumptions they share cancel."""
+    points = best.candidate.quality - other.candidate.quality
+    spread = 0.0
+    if best.prediction is not None and other.prediction is not None:
+        _, spread = difference(best.prediction, other.prediction)
+    low, high = points - Z80 * spread, points + Z80 * spread
+    if spread:
+        sure = 0.5 * (1 + math.erf((points + indifference) / spread / math.sqrt(2)))
+    else:
+        sure = float(points + indifference >= 0)
+    return Gap(points, low, high, sure, tied=-indifference <= low and high <= indifference)
+
+
+def gives_up(best: Judged, other: Judged) -> dict[str, float]:
+    """What the runner-up costs more (positive) or less than the best, and the points it loses."""
+    one, two = best.candidate, other.candidate
+    names = ("seconds", "latency_seconds", "serving_peak_bytes", "bytes", "money")
+    return {
+        "points": one.quality - two.quality,
+        **{n: two.estimate.cost(n) - one.estimate.cost(n) for n in names},
+        "upkeep_seconds_per_day": other.upkeep.total - best.upkeep.total,
+    }

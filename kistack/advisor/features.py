@@ -1,0 +1,182 @@
+"""What the quality of a candidate depends on, read off its pipeline: which stages touched its model, and with what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref
+from kistack.domain.artifacts import Type
+from kistack.domain.facts import Profile
+from kistack.domain.records import Effect
+from kistack.errors import InputError
+from kistack.plugins.costs import bits
+
+#: A model whose size nobody knows is taken for one of this many parameters.
+UNKNOWN_PARAMS = 1e9
+#: An index that is made again within this time is refreshed daily, else weekly.
+_QUICK_REFRESH = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One stage on the way from the base model to the delivered one.
+
+    ``pairs`` and ``tokens`` are what it learnt from, ``with_passages`` whether those pairs showed passages.
+    ``ratio`` is the share of parameters it keeps, ``teacher`` its teacher's parameters (0: none), ``bits`` the stored
+    bits per weight before and after it.
+    """
+
+    kind: str
+    stage: str
+    with_passages: bool = False
+    pairs: float = 0.0
+    tokens: float = 0.0
+    ratio: float = 1.0
+    teacher: float = 0.0
+    bits: tuple[float, float] = (16.0, 16.0)
+    declared: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a prediction of quality reads. Equal features have equal quality.
+
+    ``passages`` per question (0: nothing is retrieved); ``hazard`` is the share of content changed per day;
+    ``measured`` are shares that a probe observed (``closed_book``, ``reading``, ``recall``) with the standard deviation
+    of so small a sample; they replace priors.
+    """
+
+    task: str
+    metric: str
+    params: float
+    passages: float
+    changes: tuple[Change, ...]
+    hazard: float
+    horizon_days: float
+    refresh_days: float
+    retrieval_effect: Effect | None = None
+    measured: tuple[tuple[str, float, float], ...] = ()
+    trains_on: frozenset[str] = field(default=frozenset(), compare=False)
+
+
+#: Pairs of a probe that does not say how many it asked.
+_PROBE_PAIRS = 40.0
+_PROBED = {"closed_book": "probe.closed_book", "reading": "probe.gold_passage", "recall": "probe.recall"}
+
+
+def features_of(profile: Profile, pipeline: Pipeline) -> Features:
+    """The features of a composed candidate."""
+    nodes = {n.key: n for n in pipeline.nodes}
+    model = _delivered_model(pipeline)
+    line = _line(model, nodes)
+    root = _root(line, model)
+    index = next((b for b in pipeline.served.values() if b.type.kind == "index"), None)
+    retriever = nodes.get(index.source.node) if index is not None and isinstance(index.source, Ref) else None
+    return Features(
+        task=profile.text("scenario.task", "facts"),
+        metric=profile.text("scenario.metric", "contained"),
+        params=root.fact("params") or UNKNOWN_PARAMS,
+        passages=max(1.0, index.type.fact("passages", 3.0)) if index is not None else 0.0,
+        changes=tuple(_change(n) for n in line),
+        hazard=max(0.0, profile.number("freshness.changed_per_day")),
+        horizon_days=profile.number("scenario.horizon_days", 90.0),
+        refresh_days=1.0 if index_seconds(pipeline) <= _QUICK_REFRESH else 7.0,
+        retrieval_effect=retriever.estimate.quality if retriever is not None else None,
+        measured=tuple(_probed(profile, n, f) for n, f in _PROBED.items() if f in profile),
+        trains_on=_given_behind(line, nodes),
+    )
+
+
+def _probed(profile: Profile, name: str, fact: str) -> tuple[str, float, float]:
+    """A share that a probe observed, with the standard deviation its number of pairs leaves (Agresti and Coull)."""
+    share, count = profile.number(fact), profile.number("probe.pairs", _PROBE_PAIRS)
+    middle = (share * count + 2) / (count + 4)
+    return name, share, math.sqrt(middle * (1 - middle) / (count + 4))
+
+
+def index_seconds(pipeline: Pipeline) -> float:
+    """Seconds to make the indexes of a pipeline again."""
+    indexing = [n for n in pipeline.steps if any(t.kind == "index" for t in n.outputs.values())]
+    return sum(n.estimate.cost("seconds") for n in indexing)
+
+
+def _delivered_model(pipeline: Pipeline) -> Bound | None:
+    return next((b for b in pipeline.delivered.values() if b.type.kind == "model"), None)
+
+
+def _line(model: Bound | None, nodes: Mapping[str, Node]) -> list[Node]:
+    """The nodes that made the delivered model out of the base, oldest first, without the source."""
+    line: list[Node] = []
+    source = model.source if model is not None else None
+    while isinstance(source, Ref) and source.node in nodes:
+        node = nodes[source.node]
+        if node.purpose == "source":
+            break
+        line.append(node)
+        like = node.traits.produces[source.out].like
+        source = next(iter(node.inputs.get(like, ())), None)
+    return line[::-1]
+
+
+def _root(line: list[Node], model: Bound | None) -> Type:
+    if line:
+        like = next(iter(line[0].traits.produces.values())).like
+        return next(iter(line[0].types.get(like, ())), Type("model"))
+    return model.type if model is not None else Type("model")
+
+
+def _change(node: Node) -> Change:
+    out_name, out = next(iter(node.traits.produces.items()))
+    before = next(iter(node.types.get(out.like, ())), Type("model"))
+    after = node.outputs[out_name]
+    pairs = next((t for types in node.types.values() for t in types if t.kind == "pairs"), Type("pairs"))
+    count = pairs.fact("count")
+    tokens = pairs.fact("tokens") or count * (pairs.fact("prompt_tokens", 60) + pairs.fact("answer_tokens", 10))
+    teacher = next(iter(node.types.get("teacher", ())), None)
+    # An adapter's own size says nothing of the model it travels with.
+    whole = not out.requires
+    kept = after.fact("params") / before.fact("params") if whole and before.fact("params") else 1.0
+    return Change(
+        kind=node.stage.name.partition("/")[0],
+        stage=node.stage.name,
+        with_passages=pairs.facets.get("passages") == "with",
+        pairs=count,
+        tokens=tokens,
+        ratio=min(1.0, kept) or 1.0,
+        teacher=teacher.fact("params") if teacher is not None else 0.0,
+        bits=(stored_bits(before), stored_bits(after if whole else before)),
+        declared=node.estimate.quality,
+    )
+
+
+def stored_bits(model: Type) -> float:
+    """Bits per weight of a model: of its precision, else of its bytes, else 16."""
+    precision = model.facets.get("precision", "")
+    if precision:
+        try:
+            return bits(precision)
+        except InputError:
+            pass
+    params, size = model.fact("params"), model.fact("bytes")
+    return 8 * size / params if params and size else 16.0
+
+
+def _given_behind(line: list[Node], nodes: Mapping[str, Node]) -> frozenset[str]:
+    """The scenario's own slots whose content the delivered weights learnt from."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo = list(line)
+    while todo:
+        node = todo.pop()
+        if node.key in seen:
+            continue
+        seen.add(node.key)
+        for sources in node.inputs.values():
+            for source in sources:
+                if isinstance(source, Given):
+                    found.add(source.slot)
+                elif source.node in nodes:
+                    todo.append(nodes[source.node])
+    return frozenset(found)
