@@ -93,6 +93,9 @@ _PREFILL_UNPACKING = 0.89
 #: 120-180 of 312 TFLOP/s per A100 (EleutherAI, Transformer Math 101).
 _TRAIN_GPU, _TRAIN_FP32, _TRAIN_BF16 = 0.45, 0.5, 0.3
 
+#: Share of the fp32 peak that a small sentence encoder reaches on CPU cores, in batches. Measured (MiniLM-L6, 22.7 M).
+_EMBED_CPU = 0.7
+
 #: Seconds per layer and token that eager PyTorch spends outside the arithmetic. CPU measured (16 tokens/s in bf16
 #: over 30 layers); GPU: 20-25 ms per token for 24-28 layers (Qwen2.5 speed benchmark, transformers on A100).
 _EAGER_CPU, _EAGER_GPU = 1.8e-3, 0.85e-3
@@ -404,5 +407,5 @@ def lora_params(model: Type, rank: int, targets: str = "all-linear") -> float:
 def embed_seconds(embedder: Type, tokens: float, m: Machine) -> float:
     """Seconds to embed ``tokens`` in batches: 2·N FLOPs a token, N without the embedding table."""
     params = max(0.0, embedder.fact("params") - embedding_params(embedder))
-    efficiency = _PREFILL_GPU if m.gpus else _PREFILL_FP32
+    efficiency = _PREFILL_GPU if m.gpus else _EMBED_CPU
     return 2 * params * tokens / (efficiency * _flops(m, "fp32")[0])
