@@ -85,8 +85,11 @@ class Artifact:
 
     @property
     def parts(self) -> dict[str, Artifact]:
-        """What must travel with it, by port name: the ``parts`` that ``Stage.open`` is given."""
-        return dict(zip(self.ports, self.requires, strict=False))
+        """What must travel with it, by port name: the ``parts`` that ``Stage.open`` is given.
+
+        Where a name comes twice (an adapter upon an adapter), the nearer one counts.
+        """
+        return dict(reversed(list(zip(self.ports, self.requires, strict=False))))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document that ``from_json`` reads back."""

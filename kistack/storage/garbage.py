@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: How long what an unfinished run had made stays, so that the same command can go on from there.
 RESUMABLE_SECONDS = 7 * 86400.0
 
+#: Ends the name of the file that holds the time spent on a scratch.
+CLOCK_SUFFIX = ".clock"
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -245,7 +248,8 @@ def _leftovers(store: Store, roots: set[str]) -> Iterator[Path]:
         if path.name.startswith("trash-") or not store.locks.is_held(path.name):
             yield path
     for path in (store.root / "scratch").iterdir():
-        if path.name.partition(".")[0] not in kept and path.name not in kept and not store.locks.is_held(path.name):
+        name = path.name.removesuffix(CLOCK_SUFFIX)
+        if name not in kept and not store.locks.is_held(name):
             yield path
 
 

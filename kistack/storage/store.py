@@ -106,6 +106,11 @@ class Store:
     def clear_scratch(self, key: str) -> None:
         """Forget the checkpoints of a step."""
         remove(self.root / "scratch" / file_name(key))
+        remove(self.clock(key))
+
+    def clock(self, key: str) -> Path:
+        """The file beside the scratch that holds the time spent on it."""
+        return self.root / "scratch" / f"{file_name(key)}{garbage.CLOCK_SUFFIX}"
 
     def commit(
         self,

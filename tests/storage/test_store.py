@@ -282,13 +282,9 @@ def test_a_disk_that_refuses_or_is_no_folder(tmp_path, store, monkeypatch):
 
 
 def test_disk_full_is_seen_through_a_chain_of_errors():
-    try:
-        try:
-            raise OSError(errno.EDQUOT, "quota")
-        except OSError as error:
-            raise RuntimeError("saving failed") from error
-    except RuntimeError as error:
-        assert is_disk_full(error)
+    failed = RuntimeError("saving failed")
+    failed.__cause__ = OSError(errno.EDQUOT, "quota")
+    assert is_disk_full(failed)
     assert not is_disk_full(OSError(errno.ENOENT, "no"))
     assert "needed" not in disk_full(Path("/nowhere/at/all"), "testing").message
 

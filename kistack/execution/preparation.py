@@ -1,0 +1,185 @@
+"""Between a node and its worker: the job file before, the outputs to keep after."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from kistack.composition.pipeline import Node, Pipeline
+from kistack.domain.artifacts import Artifact, Opener
+from kistack.errors import PluginError
+from kistack.execution.events import EVENTS_FILE
+from kistack.execution.job import Job, reference_of
+from kistack.execution.meter import available_threads
+from kistack.plugins.stages import Stage
+from kistack.storage.results import Made, file_name
+from kistack.storage.store import Store
+
+#: Libraries that compute read one of these when they are loaded.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+_ALWAYS = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "DO_NOT_TRACK": "1",
+    # Without a fixed workspace, cuBLAS adds up in an order that differs from run to run.
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+class Registry(Protocol):
+    """Where stages are found by name."""
+
+    def get(self, name: str) -> Any:
+        """The entry of a stage; its ``stage`` is the instance."""
+        ...
+
+
+class Resolver:
+    """Finds the stages that open artifacts."""
+
+    def __init__(self, pipeline: Pipeline, registry: Registry | None) -> None:
+        self._registry = registry
+        self._own = {node.label: node.stage for node in pipeline.nodes}
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name: the host's, else the pipeline's own.
+
+        Raises:
+            PluginError: neither has it.
+            InputError: the host knows no such stage.
+
+        """
+        if name in self._own:
+            return self._own[name]
+        if self._registry is None:
+            raise PluginError(f"no plugin host to find {name} with", "call execute(…, hooks=host)")
+        found: Stage = self._registry.get(name).stage
+        return found
+
+    def is_light(self, node: Node) -> bool:
+        """Whether a node loads no library of its own and may share a worker with its like.
+
+        What is timed, or reaches out to a network, runs alone.
+        """
+        stages = [node.stage, *(self.stage(o.stage) for o in node.openers.values())]
+        return not any(s.libraries for s in stages) and not node.traits.timed and not node.traits.network
+
+
+def file_stem(node: Node, index: int) -> str:
+    """The name of a step's files in the run's folder, such as ``03-tune-lora``."""
+    return f"{index:02}-{re.sub(r'[^A-Za-z0-9.]+', '-', node.label)}"
+
+
+def environment(node: Node, threads: int) -> dict[str, str]:
+    """Environment variables of a node's worker; ``threads`` 0 takes what the machine has."""
+    count = str(threads or available_threads())
+    return {**dict.fromkeys(_THREADS, count), **_ALWAYS, **({} if node.traits.network else _OFFLINE)}
+
+
+def prepare_job(  # noqa: PLR0913 - a job is made of all this
+    node: Node,
+    inputs: Mapping[str, tuple[Artifact, ...]],
+    folders: Mapping[str, Path],
+    *,
+    resolve: Resolver,
+    store: Store,
+    run_dir: Path,
+    stem: str,
+    threads: int = 0,
+) -> Job:
+    """The job of a node.
+
+    Raises:
+        PluginError: a stage's class cannot be imported by another process, or is not found.
+
+    """
+    scratch = store.scratch(node.key)
+    return Job(
+        key=node.key,
+        use=node.label,
+        plugin=node.plugin,
+        stage=reference_of(node.stage),
+        settings=node.settings.model_dump(mode="json"),
+        inputs=dict(inputs),
+        openers={port: Opener(reference_of(resolve.stage(o.stage)), o.settings) for port, o in node.openers.items()},
+        outs=folders,
+        scratch=scratch,
+        events=run_dir / EVENTS_FILE,
+        log=run_dir / "logs" / f"{stem}.log",
+        result=run_dir / "jobs" / f"{stem}.result.json",
+        clock=store.clock(node.key),
+        lock=store.root / "locks" / f"worker-{file_name(node.key)}.lock",
+        seed=node.seed,
+        needed=disk_needed(node),
+        env=environment(node, threads),
+        # What this process can import, its worker can: entries such as the folder of a script come last there.
+        path=tuple(dict.fromkeys(os.path.abspath(p) for p in sys.path)),  # noqa: PTH100 - '' means here
+    )
+
+
+def made_of(
+    node: Node,
+    inputs: Mapping[str, tuple[Artifact, ...]],
+    known: Mapping[str, Artifact],
+    folders: Mapping[str, Path],
+    facts: Mapping[str, Mapping[str, float]],
+) -> dict[str, Made]:
+    """The outputs of a step as the store keeps them.
+
+    Format, facets and what must travel with an output are as composed. Its numbers start from those of the artifact
+    it is like and are replaced by what the stage says; bytes are never inherited.
+    """
+    made = {}
+    names = _port_names(node, inputs)
+    for name, virtual in node.outputs.items():
+        out = node.traits.produces[name]
+        like = inputs.get(out.like, ())
+        inherited = {n: v for n, v in like[0].facts.items() if n != "bytes"} if like else {}
+        made[name] = Made(
+            folder=folders[name],
+            kind=virtual.kind,
+            format=virtual.format,
+            facets=virtual.facets,
+            facts={**inherited, **facts.get(name, {})},
+            requires=tuple(known[identity] for identity in virtual.needs),
+            ports=tuple(names.get(identity, "") for identity in virtual.needs),
+            opener=virtual.opener,
+        )
+    return made
+
+
+def _port_names(node: Node, inputs: Mapping[str, tuple[Artifact, ...]]) -> dict[str, str]:
+    """Identity to port name: the node's own ports, and those of what came with its inputs."""
+    names: dict[str, str] = {}
+    for port, artifacts in inputs.items():
+        for virtual, artifact in zip(node.types[port], artifacts, strict=True):
+            names.setdefault(virtual.identity, port)
+            for inner, needed in zip(artifact.ports, virtual.needs, strict=False):
+                names.setdefault(needed, inner)
+    return names
+
+
+def predicted(node: Node) -> dict[str, float]:
+    """The costs that a node's estimate states, with the bytes of all its outputs."""
+    made = sum(facts.get("bytes", 0.0) for facts in node.estimate.facts.values())
+    return {**node.estimate.costs, **({"bytes": made} if made else {})}
+
+
+def disk_needed(node: Node) -> float:
+    """Bytes of disk that a node is expected to take while it runs."""
+    return predicted(node).get("bytes", 0.0) + node.estimate.cost("scratch_bytes")
