@@ -384,3 +384,18 @@ def kistack_register_runtimes():
 @hookimpl
 def kistack_register_evaluators():
     return [ToyScores, ToyPerplexity]
+
+
+class FaultyScores(ToyScores):
+    name = "evaluate/faulty"
+
+    def run(self, settings, ctx):
+        raise RuntimeError("broken on purpose")
+
+
+class Faulty:
+    """A plugin whose evaluator always fails."""
+
+    @hookimpl
+    def kistack_register_evaluators(self):
+        return [FaultyScores]

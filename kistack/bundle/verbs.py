@@ -13,7 +13,6 @@ from kistack.domain.records import RunRecord, SystemScore
 from kistack.domain.scenario import Scenario
 from kistack.execution.events import Event
 
-
 #: Workspaces by the identity of their scenario, which is kept with it so that the identity stays taken.
 _open: dict[int, tuple[Scenario, Workspace]] = {}
 

@@ -64,7 +64,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One node of a pipeline as it ran: what was predicted, what was measured, what it left."""
+    """One node of a pipeline as it ran: what was predicted, what was measured, what it left.
+
+    ``facts`` are numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
+    """
 
     use: str
     key: str
@@ -79,6 +82,7 @@ class StepRecord:
     deterministic: bool = True
     error: str = ""
     version: str = ""  # of the stage
+    results: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

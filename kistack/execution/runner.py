@@ -236,7 +236,7 @@ class _Run:
                 index=index,
                 total=len(self.pipeline.nodes),
                 measured=found.measured,
-                outputs=digests,
+                outputs=record.outputs,
                 purpose=node.purpose,
             )
         )
@@ -278,7 +278,7 @@ class _Run:
         digests = {name: artifact.digest for name, artifact in found.outputs.items()}
         record = self._record(node, inputs, "done", measured=outcome.measured, found=found)
         self.steps.append(record)
-        self.announcer.tell(StepDone(key=node.key, use=node.label, measured=outcome.measured, outputs=digests))
+        self.announcer.tell(StepDone(key=node.key, use=node.label, measured=outcome.measured, outputs=record.outputs))
         self.announcer.call("kistack_after_step", use=node.label, key=node.key, record=asdict(record))
 
     def _work(self, node: Node, index: int, inputs: Inputs, folders: Mapping[str, Path]) -> Outcome:

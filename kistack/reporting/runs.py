@@ -145,7 +145,7 @@ def _facts(steps: tuple[StepRecord, ...]) -> list[Block]:
     """What training steps say of themselves: losses, divergences."""
     lines = []
     for step in steps:
-        told = {n: v for n, v in step.facts.items() if n.startswith(("kl", "loss", "agreement"))}
+        told = {n: v for n, v in step.results.items() if n.partition(".")[2].startswith(("kl", "loss", "agreement"))}
         if told:
             lines.append(f"{step.use}: " + ", ".join(f"{n} {v:.4g}" for n, v in told.items()))
     return [Heading("What the steps report"), Bullets(tuple(lines))] if lines else []
@@ -185,5 +185,5 @@ def step_document(step: StepRecord) -> dict[str, Any]:
         **{n: document[n] for n in ("use", "status", "auto", "plugin", "key", "outputs", "deterministic", "error")},
         "predicted": {n: step.predicted.get(n) for n in names},
         "measured": {n: step.measured.get(n) for n in names},
-        "facts": dict(step.facts),
+        "results": dict(step.results),
     }

@@ -92,7 +92,7 @@ def record():
     steps = (
         StepRecord(
             "tune/lora", "k1", "done", "peft", False, {}, {"seconds": 100.0, "peak_bytes": 2e9, "bytes": 1e7},
-            {"seconds": 150.0, "peak_bytes": 2.2e9, "bytes": 1e7}, {"model": "d"}, {"kl_before": 2.0, "kl_after": 0.5},
+            {"seconds": 150.0, "peak_bytes": 2.2e9, "bytes": 1e7}, {"model": "d"}, results={"model.kl_before": 2.0, "model.kl_after": 0.5},
         ),
         StepRecord("merge/peft", "k2", "reused", "peft", True),
         StepRecord("answer/items", "k3", "done", "kistack", False, {}, {"seconds": 9.0}, {"seconds": 9.0}),
@@ -115,7 +115,7 @@ def test_a_run_shows_baseline_beside_plan_and_predicted_beside_measured(record):
     assert "0.50x" in text
     assert "2.00x" in text
     assert "1.50x" in text
-    assert "kl_before 2, kl_after 0.5" in text
+    assert "model.kl_before 2, model.kl_after 0.5" in text
     assert "no logits" in text
     assert "somewhere/bundle" in text
 
