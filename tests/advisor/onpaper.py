@@ -135,9 +135,7 @@ class PaperTune(Stage):
         here = costs.machine(profile)
         trained = costs.lora_params(model, settings.rank)
         sequence = pairs.fact("prompt_tokens") + pairs.fact("answer_tokens")
-        seconds = costs.train_seconds(
-            model.fact("params"), trained, 2 * pairs.fact("count") * sequence, here, "bf16"
-        )
+        seconds = costs.train_seconds(model.fact("params"), trained, 2 * pairs.fact("count") * sequence, here, "bf16")
         peak = costs.train_peak_bytes(model, trained, 8 * sequence, sequence, "bf16", logit_tokens=8 * 16)
         return Estimate({"seconds": 10 + seconds, "peak_bytes": peak}, {"model": {"bytes": 4 * trained}})
 
