@@ -251,8 +251,9 @@ def _flops(m: Machine, precision: str) -> tuple[float, bool]:
     """(peak matrix product, whether bf16 instructions do it) for weights stored in ``precision``."""
     if m.gpus:
         return (m.flops_fp32 if precision == "fp32" else max(m.flops_bf16, m.flops_fp32)), precision != "fp32"
-    if precision in {"bf16", "fp16"}:
+    if precision == "bf16":
         return m.flops_bf16, m.bf16_is_native
+    # CPUs convert fp16 on the way: bf16 instructions do not help it.
     return m.flops_fp32, False
 
 

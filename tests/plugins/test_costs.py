@@ -237,6 +237,12 @@ def test_costs_grow_with_what_is_asked(tokens, factor, precision):
     assert costs.train_peak_bytes(SMALL, 1e6, tokens, 128, precision, checkpointing=True) <= peak * 1.01
 
 
+def test_bf16_instructions_do_not_help_fp16_on_a_cpu():
+    fp16, bf16 = (costs.prefill_seconds(SMALL, 400, HERE, p) for p in ("F16", "bf16"))
+    assert fp16 == costs.prefill_seconds(SMALL, 400, HERE, "fp16") == costs.prefill_seconds(SMALL, 400, HERE, "fp32")
+    assert bf16 < fp16 / 1.5
+
+
 # --- machines
 
 
