@@ -25,6 +25,10 @@ MACHINES = {
               "gpus": 0},
     "gpu": {"cores": 16, "isa": "avx512", "ram_free": 100e9, "disk_free": 500e9, "bandwidth": 1008e9,
             "flops_fp32": 82e12, "flops_bf16": 165e12, "gpus": 1, "gpu_free": 24e9},
+    "server": {"cores": 16, "isa": "avx512", "ram_free": 200e9, "disk_free": 900e9, "bandwidth": 2039e9,
+               "flops_fp32": 19e12, "flops_bf16": 312e12, "gpus": 1, "gpu_free": 80e9},
+    "board": {"cores": 4, "isa": "neon", "ram_free": 6e9, "disk_free": 20e9, "bandwidth": 10e9, "flops_fp32": 40e9,
+              "gpus": 0},
 }  # fmt: skip
 
 

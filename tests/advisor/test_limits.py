@@ -1,0 +1,127 @@
+import math
+
+import pytest
+from advisor.onpaper import profile_of
+
+from kistack.advisor.candidates import composed
+from kistack.advisor.limits import P95_OVER_MEAN, below_least, bounds, rejections
+from kistack.composition.arranging import plan_of
+from kistack.domain.scenario import Scenario
+from kistack.units import parse_duration, parse_size
+
+
+def broken(host, scenario, techniques="retrieve+tune+quantize", **changes):
+    profile = profile_of(**changes)
+    return rejections(composed(plan_of(techniques, host), profile, host), bounds(scenario, profile))
+
+
+def test_nothing_is_rejected_without_limits(host, scenario):
+    assert broken(host, scenario) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "limit"),
+    [
+        ("scenario__limit_memory", 5e8, "memory"),
+        ("scenario__limit_disk", 1e8, "disk"),
+        ("scenario__limit_latency", 0.1, "latency"),
+        ("scenario__limit_training", 60.0, "training time"),
+        ("serving__ram_free", 5e8, "serving memory"),
+        ("hardware__ram_free", 2e9, "training memory"),
+        ("serving__disk_free", 1e8, "serving disk"),
+        ("hardware__disk_free", 3e8, "training disk"),
+        ("model__context", 100, "context"),
+    ],
+)
+def test_each_limit_says_what_it_needs_and_what_would_admit_it(host, scenario, fact, value, limit):
+    (found,) = broken(host, scenario, **{fact: value})
+    assert found.limit == limit
+    assert found.needs
+    assert found.allowed
+    assert found.admits
+
+
+def test_following_the_remedy_admits_the_candidate(host, scenario):
+    (found,) = broken(host, scenario, scenario__limit_memory=5e8)
+    raised = parse_size(found.admits.removeprefix("raise limits.memory to "))
+    assert broken(host, scenario, scenario__limit_memory=raised) == []
+    (found,) = broken(host, scenario, scenario__limit_latency=0.1)
+    longer = parse_duration(found.admits.removeprefix("raise limits.latency_p95 to "))
+    assert broken(host, scenario, scenario__limit_latency=longer) == []
+
+
+def test_latency_is_judged_at_the_95th_percentile(host, scenario):
+    profile = profile_of()
+    mean = composed(plan_of("retrieve", host), profile, host).pipeline.estimate.cost("latency_seconds")
+    inside, outside = mean * P95_OVER_MEAN * 1.01, mean * P95_OVER_MEAN * 0.99
+    assert broken(host, scenario, "retrieve", scenario__limit_latency=inside) == []
+    assert broken(host, scenario, "retrieve", scenario__limit_latency=outside)
+
+
+def test_all_limits_are_told_at_once(host, scenario):
+    found = broken(host, scenario, scenario__limit_memory=1e6, scenario__limit_disk=1e6, scenario__limit_latency=1e-3)
+    assert [r.limit for r in found] == ["memory", "disk", "latency"]
+
+
+def test_the_scenarios_own_limits_hold_where_the_profile_says_nothing():
+    limits = {"memory": "1GB", "latency_p95": "2s", "money": "$3", "training_time": "1h", "disk": "2GB"}
+    own = Scenario(name="x", models={"base": "m"}, limits={**limits, "local_only": True}, task={"at_least": "70%"})
+    found = bounds(own, profile_of(scenario__local_only=None))
+    assert (found.memory, found.latency, found.money, found.training, found.disk) == (1e9, 2, 3, 3600, 2e9)
+    assert found.local_only
+    assert found.at_least == pytest.approx(0.7)
+    # A what-if is made in the profile.
+    looser = bounds(own, profile_of(scenario__limit_memory=2e9))
+    assert looser.memory == 2e9
+
+
+def test_unknown_machines_limit_nothing(scenario):
+    found = bounds(scenario, profile_of(hardware__ram_free=None, hardware__disk_free=None))
+    assert found.train.memory == found.train.disk_free == math.inf
+    assert found.at_least == 0
+
+
+def test_what_cannot_be_composed_says_only_that(host, scenario):
+    found = broken(host, scenario, "tune", pairs__identity=None, scenario__limit_memory=1.0)
+    assert [r.limit for r in found] == ["compose"]
+    assert "pairs" in found[0].needs
+    assert found[0].admits == "name pairs under knowledge.pairs"
+
+
+def test_quality_below_the_least_acceptable(scenario):
+    asked = bounds(scenario, profile_of(scenario__at_least=0.7))
+    assert below_least(70.0, asked) is None
+    short = below_least(54.6, asked)
+    assert (short.limit, short.allowed) == ("quality", "at least 70")
+    assert short.admits == "lower task.at_least to 0.54"
+
+
+def test_nothing_leaves_a_local_machine(scenario):
+    from advisor import onpaper
+
+    from kistack.plugins.hookspecs import hookimpl
+    from kistack.plugins.host import load_host
+    from kistack.plugins.stages import Traits
+
+    class Remote(onpaper.PaperTune):
+        name = "tune/remote"
+
+        def traits(self, settings):
+            own = super().traits(settings)
+            return Traits(consumes=own.consumes, produces=own.produces, network=True)
+
+        def estimate(self, settings, profile, inputs):
+            own = super().estimate(settings, profile, inputs)
+            return type(own)({**own.costs, "money": 5.0}, own.facts)
+
+    class Plugin:
+        @hookimpl
+        def kistack_register_tuners(self):
+            return [Remote]
+
+    host = load_host(entry_points=False, extra={"paper": onpaper, "remote": Plugin()}, disabled=())
+    assert broken(host, scenario, "tune/remote") == []
+    (found,) = broken(host, scenario, "tune/remote", scenario__local_only=True)
+    assert (found.limit, found.needs) == ("local_only", "tune/remote talks to other machines")
+    (found,) = broken(host, scenario, "tune/remote", scenario__limit_money=3.0)
+    assert (found.limit, found.needs, found.allowed) == ("money", "$5", "$3")
