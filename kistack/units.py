@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -21,7 +21,7 @@ class UnitError(InputError, ValueError):
     """A size, duration, rate, amount or date that does not parse (a ValueError too, so that pydantic reports it)."""
 
 
-_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.DOTALL)
 _TERM = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Zµμ]+)\s*,?")
 
@@ -61,11 +61,9 @@ DATE_HINT = "write a date such as 2024-07-01"
 # --- numbers
 
 
-def _decimal(text: str, whole: object, hint: str) -> Decimal:
-    try:
-        return Decimal(text.replace("_", ""))
-    except InvalidOperation as error:
-        raise UnitError(f"{whole!r} is not a number", hint) from error
+def _decimal(text: str) -> Decimal:
+    """The number that ``_NUMBER`` matched."""
+    return Decimal(text.replace("_", ""))
 
 
 def _split(value: object, what: str, hint: str) -> tuple[Decimal, str]:
@@ -80,7 +78,7 @@ def _split(value: object, what: str, hint: str) -> tuple[Decimal, str]:
     match = _QUANTITY.fullmatch(value)
     if match is None:
         raise UnitError(f"{value!r} is not a {what}", hint)
-    return _decimal(match[1], value, hint), match[2]
+    return _decimal(match[1]), match[2]
 
 
 def _not_negative(number: Decimal, value: object, what: str, hint: str) -> Decimal:
@@ -182,7 +180,7 @@ def parse_duration(value: object) -> float:
         scale = _TIMES.get(match[2]) or _TIMES.get(match[2].lower())
         if scale is None:
             raise UnitError(f"{value!r} has no known unit of time ({match[2]!r})", DURATION_HINT)
-        number = _decimal(match[1], value, DURATION_HINT)
+        number = _decimal(match[1])
         total += _not_negative(number, value, "duration", DURATION_HINT) * scale
         position = match.end()
     if not text.strip():

@@ -10,11 +10,13 @@ from kistack.domain.plan import Plan
 from kistack.domain.yamlfile import load_yaml, validate
 from kistack.errors import PlanError, Problem
 
+_LINE_MARKS = ("\x85", "\u2028", "\u2029", "\ufeff")
+
 
 class _Dumper(yaml.SafeDumper):
     """Plain YAML: shared values are written out instead of becoming anchors and aliases."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -30,6 +32,10 @@ def load_plan(path: Path) -> Plan:
     return validate(Plan, data, positions, error=PlanError)
 
 
+def _dumped(plan: Plan, *, readable: bool) -> str:
+    return yaml.dump(plan.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=readable, width=100)
+
+
 def dump_plan(plan: Plan) -> str:
     """YAML text that ``load_plan`` reads back as an equal plan.
 
@@ -38,7 +44,9 @@ def dump_plan(plan: Plan) -> str:
 
     """
     try:
-        return yaml.dump(plan.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        text = _dumped(plan, readable=True)
+        # PyYAML leaves these as they are, and reads them back as spaces or nothing.
+        return _dumped(plan, readable=False) if any(mark in text for mark in _LINE_MARKS) else text
     except yaml.representer.RepresenterError as error:
         value = error.args[1] if len(error.args) > 1 else plan
         problem = Problem("plan", f"the setting value {value!r} cannot be written as YAML", "use plain values")

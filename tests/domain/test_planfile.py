@@ -1,7 +1,7 @@
 """Plans as files: writing and reading is the identity."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kistack.domain.plan import Plan, Step
@@ -33,6 +33,8 @@ plans = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(plan=plans)
+@example(plan=Plan(base="one\x85two\u2028three\u2029four\ufefffive ä \r\n\t\x07"))
+@example(plan=Plan(base="on", deliver=("1", "null", "<<", "=", "- a", "#", "1:30", "0o7")))
 def test_the_round_trip_is_the_identity(tmp_path, plan):
     path = tmp_path / "plan.yaml"
     path.write_bytes(dump_plan(plan).encode())

@@ -1,7 +1,7 @@
 """Held-out pairs share no document or group with training pairs, and the choice never wavers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kistack.domain.facts import Fact
@@ -24,6 +24,7 @@ def make(rows):
     return [Pair(str(n), f"question {n}", ("x",), tuple(sorted(g)), group) for n, (g, group) in enumerate(rows)]
 
 
+@settings(deadline=None)
 @given(some, st.floats(0.05, 0.95))
 def test_document_splits_never_leak(rows, share):
     pairs = make(rows)
@@ -40,6 +41,7 @@ def test_document_splits_never_leak(rows, share):
     assert not {p.group for p in split.train if p.group} & {p.group for p in split.test if p.group}
 
 
+@settings(deadline=None)
 @given(some, st.randoms())
 def test_the_order_of_pairs_does_not_matter(rows, random):
     pairs = make(rows)
