@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from kistack.errors import InputError
@@ -80,6 +82,38 @@ def threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+#: Where Linux says how much memory a container may take and has taken (cgroup version 2).
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_bytes(device: str = "cpu") -> float:
+    """Bytes that a model may still take on ``device``: of a GPU's memory, else of the machine's or the container's."""
+    if device == "cuda":
+        return float(torch.cuda.mem_get_info()[0])
+    free = float(psutil.virtual_memory().available)
+    limit, used = (_number(_CGROUP / name) for name in ("memory.max", "memory.current"))
+    if limit is None or used is None:
+        return free
+    return min(free, limit - used + (_cached(_CGROUP / "memory.stat") or 0.0))
+
+
+def _number(path: Path) -> float | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return float(text) if text.isdigit() else None  # "max" means no limit
+
+
+def _cached(path: Path) -> float | None:
+    """Bytes of file cache that counts as used but is given up when asked for."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((float(line.split()[1]) for line in lines if line.startswith("inactive_file ")), None)
 
 
 def set_deterministic(seed: int) -> None:
