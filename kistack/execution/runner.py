@@ -83,8 +83,8 @@ def execute(  # noqa: PLR0913 - keyword arguments with defaults
     """Run every node of ``pipeline`` that the store does not already have.
 
     A failed or cancelled run is returned, not raised: its finished steps are kept, and the same call goes on from
-    there. A node that only evaluates may fail without ending the run. The run is stopped by ctrl-C, SIGTERM (in the main thread), a file ``cancel`` in ``run_dir``, or
-    ``cancelled``.
+    there. A node that only evaluates may fail without ending the run. The run is stopped by ctrl-C, SIGTERM (in the
+    main thread), a file ``cancel`` in ``run_dir``, or ``cancelled``.
 
     Args:
         pipeline: what to run.
@@ -227,8 +227,8 @@ class _Run:
 
     def _reuse(self, node: Node, index: int, inputs: Inputs, found: StepResult) -> None:
         self._keep(node, found)
-        digests = {name: found.outputs[name].digest for name in node.outputs}
-        self.steps.append(self._record(node, inputs, "reused", measured=found.measured, found=found))
+        record = self._record(node, inputs, "reused", measured=found.measured, found=found)
+        self.steps.append(record)
         self.announcer.tell(
             StepReused(
                 key=node.key,
@@ -275,7 +275,6 @@ class _Run:
         finally:
             self.store.discard(node.key)
         self._keep(node, found)
-        digests = {name: artifact.digest for name, artifact in found.outputs.items()}
         record = self._record(node, inputs, "done", measured=outcome.measured, found=found)
         self.steps.append(record)
         self.announcer.tell(StepDone(key=node.key, use=node.label, measured=outcome.measured, outputs=record.outputs))

@@ -90,7 +90,7 @@ class Ledger:
             StoreError: the disk is full or the file damaged.
 
         """
-        machine = record.environment.get("fingerprint", "")
+        machine = record.environment.get("machine", "")
         document = json.dumps(record.to_json(), sort_keys=True)
         about = (record.run, record.status, record.started, record.seconds, record.profile, machine, record.bundle)
         with self._guard(), self._open() as db, db:
