@@ -65,10 +65,10 @@ _SUPERBLOCK = 256
 
 # --- machines that nobody measured
 
-#: Per core, fp32 matrix product. Measured: 160 GFLOP/s on 2 cores with AVX-512; assumed half for other machines.
-_FLOPS_PER_CORE = 40e9
-#: What a matrix product gains from bf16 instructions. Measured: 410 against 160 GFLOP/s.
-_BF16_GAIN = 2.5
+#: Per core, fp32 matrix product. Measured: 130 to 200 GFLOP/s a core with AVX-512; assumed less for other machines.
+_FLOPS_PER_CORE = 60e9
+#: What a matrix product gains from bf16 instructions. Measured: 411 against 200 GFLOP/s on one core.
+_BF16_GAIN = 2.0
 #: Copy bandwidth of an unmeasured machine, two memory channels.
 _BANDWIDTH = 20e9
 
@@ -83,18 +83,19 @@ _DECODE_BY_BITS = ((3.2, 0.54), (4.9, 0.76), (8.5, 0.93), (16.0, 1.0))
 #: Reading the KV cache reaches less than reading weights. Source: fit on the Qwen2.5 speed benchmark (vLLM, A100).
 _KV_SHARE = 0.5
 
-#: Share of the peak matrix product that a prompt reaches. CPU measured (eager fp32 and bf16, llama.cpp Q8_0 against
-#: fp32); GPU: 38-58 % is good (Megatron-LM; EleutherAI, Transformer Math 101).
-_PREFILL_GPU, _PREFILL_FP32, _PREFILL_BF16, _PREFILL_QUANTIZED = 0.45, 0.6, 0.5, 0.6
+#: Share of the peak matrix product that a prompt reaches. CPU measured against 270 to 400 GFLOP/s in fp32, twice that
+#: in bf16 (eager fp32 250-500 tokens/s, bf16 730-900, llama.cpp Q8_0 430); GPU: 38-58 % is good (Megatron-LM;
+#: EleutherAI, Transformer Math 101).
+_PREFILL_GPU, _PREFILL_FP32, _PREFILL_BF16, _PREFILL_QUANTIZED = 0.45, 0.28, 0.26, 0.28
 #: Quantized weights do not speed prompts up on a GPU (pp512 Q4_K_M 0.89 of F16). Source: llama.cpp, quantize README.
 _PREFILL_UNPACKING = 0.89
 
 #: Share of the peak matrix product that training reaches. CPU measured (LoRA, 160 tokens/s fp32, 230 bf16); GPU:
 #: 120-180 of 312 TFLOP/s per A100 (EleutherAI, Transformer Math 101).
-_TRAIN_GPU, _TRAIN_FP32, _TRAIN_BF16 = 0.45, 0.5, 0.3
+_TRAIN_GPU, _TRAIN_FP32, _TRAIN_BF16 = 0.45, 0.26, 0.19
 
 #: Share of the fp32 peak that a small sentence encoder reaches on CPU cores, in batches. Measured (MiniLM-L6, 22.7 M).
-_EMBED_CPU = 0.7
+_EMBED_CPU = 0.38
 
 #: Seconds per layer and token that eager PyTorch spends outside the arithmetic. CPU measured (16 tokens/s in bf16
 #: over 30 layers); GPU: 20-25 ms per token for 24-28 layers (Qwen2.5 speed benchmark, transformers on A100).
