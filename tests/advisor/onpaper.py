@@ -20,14 +20,14 @@ SHAPES = {
 NAMES = ("params", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context")
 MACHINES = {
     "laptop": {"cores": 2, "isa": "avx512 bf16", "ram_free": 20e9, "disk_free": 50e9, "bandwidth": 52e9,
-               "flops_fp32": 160e9, "flops_bf16": 410e9, "gpus": 0},
-    "phone": {"cores": 4, "isa": "neon", "ram_free": 3e9, "disk_free": 20e9, "bandwidth": 30e9, "flops_fp32": 60e9,
+               "flops_fp32": 350e9, "flops_bf16": 700e9, "gpus": 0},
+    "phone": {"cores": 4, "isa": "neon", "ram_free": 3e9, "disk_free": 20e9, "bandwidth": 30e9, "flops_fp32": 120e9,
               "gpus": 0},
     "gpu": {"cores": 16, "isa": "avx512", "ram_free": 100e9, "disk_free": 500e9, "bandwidth": 1008e9,
             "flops_fp32": 82e12, "flops_bf16": 165e12, "gpus": 1, "gpu_free": 24e9},
     "server": {"cores": 16, "isa": "avx512", "ram_free": 200e9, "disk_free": 900e9, "bandwidth": 2039e9,
                "flops_fp32": 19e12, "flops_bf16": 312e12, "gpus": 1, "gpu_free": 80e9},
-    "board": {"cores": 4, "isa": "neon", "ram_free": 6e9, "disk_free": 20e9, "bandwidth": 10e9, "flops_fp32": 40e9,
+    "board": {"cores": 4, "isa": "neon", "ram_free": 6e9, "disk_free": 20e9, "bandwidth": 10e9, "flops_fp32": 85e9,
               "gpus": 0},
 }  # fmt: skip
 
