@@ -83,6 +83,7 @@ def test_steps_run_in_order_and_are_recorded(store, run_dir):
     )
     assert record.predicted == {"seconds": 2.0, "peak_bytes": 5e7, "bytes": 100.0}
     assert record.facts == {"text.count": 3.0, "text.bytes": 13.0}
+    assert record.results == {"text.count": 3.0, "text.bytes": 18.0}
     assert record.settings == {"text": "two", "number": 0.0, "fact": 3.0, "gate": ""}
     assert record.outputs == {"text": done.artifacts[f"{B}/text"].digest}
     assert record.measured["bytes"] == len("given hello|7two|0")
