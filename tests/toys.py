@@ -5,6 +5,7 @@ word of the best passage, else with nothing.
 """
 
 import json
+import os
 import time
 
 from pydantic import Field
@@ -242,6 +243,8 @@ class ToyQuantize(Stage):
         return Estimate({"seconds": 1.0, "peak_bytes": 2e7}, {"model": {"bytes": 1000.0}})
 
     def run(self, settings, ctx):
+        if os.environ.get("TOY_FAIL") == self.name:
+            raise RuntimeError("told to fail")
         model = read_model(ctx.input("model").path)
         return {"model": write_model(ctx.out("model"), {**model, "bits": 8})}
 

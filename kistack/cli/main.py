@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from kistack.cli import assets, bundles, deciding, demoing, running
@@ -64,15 +63,9 @@ def run(arguments: list[str]) -> int:
             raise
         out.error(error)
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
-        return 2
-    except click.ClickException as error:
-        where = getattr(error, "ctx", None)
-        command_path = where.command_path if where is not None else "kistack"
-        out.error(InputError(error.format_message(), f"see: {command_path} --help"))
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except typer.exceptions.TyperException as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         out.error(KistackError("interrupted", "what was finished is kept: run the same command again to go on"))
         return 1
     except BrokenPipeError:
@@ -85,3 +78,14 @@ def run(arguments: list[str]) -> int:
         out.error(InputError(f"{error.filename or 'system'}: {error.strerror or error}", "mend that and run again"))
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> int:
+    """A command line that cannot be read."""
+    told = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(told + "\n")
+    else:
+        out.error(InputError(told, f"see: {context.command_path if context is not None else 'kistack'} --help"))
+    return 2
