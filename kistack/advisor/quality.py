@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kistack.advisor.effects import Z80, EffectTable, Prior, effect_table
+from kistack.advisor.effects import Z80, EffectTable, effect_table
 from kistack.advisor.features import Change, Features
 from kistack.domain.records import Effect
 from kistack.plugins.costs import interpolate
@@ -31,13 +31,6 @@ _EXACT_METRICS = ("exact", "f1", "rouge", "bleu", "em")
 _BEST = 0.98
 #: Figures that a probe measured stand beside the priors under this name.
 _PROBE = "probe "
-_SOURCES = {
-    "base": ("closed_book", "skill"),
-    "retrieve": ("reading", "missed", "distraction"),
-    "tune": ("reading_gain", "reading_gain_bare", "facts_learnt", "skill_gain", "pairs_half"),
-    "distill": ("student_loss", "student_loss_per_decade", "transfer", "reading_gain"),
-    "quantize": ("bits_loss", "bits_loss_exponent"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,54 +144,75 @@ class _Recorder(dict[str, float]):
         return super().__getitem__(name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One addend before it is put into words; ``figures`` are the rows of the table it rests on."""
+
+    kind: str
+    points: float
+    because: Callable[[], str]
+    figures: tuple[str, ...] = ()
+    declared: Effect | None = None
+
+
 def _total(features: Features, values: Mapping[str, float], table: EffectTable) -> float:
     """The sum of the terms."""
-    return sum(points for _, points, _, _ in _steps(features, values, table))
+    return sum(step.points for step in _steps(features, values, table))
 
 
 def _walk(features: Features, values: Mapping[str, float], table: EffectTable) -> tuple[Term, ...]:
     """The terms in words."""
     terms = []
-    for kind, points, because, declared in _steps(features, values, table):
-        text, sources = because(), _sources(table, kind)
-        if declared is not None:
-            sources = (declared.source,) if declared.source else ()
-            text = f"{text}; the stage itself states {declared.points:+.1f} points {declared.conditions}".rstrip()
-        if points or declared is not None or kind == "base":
-            terms.append(Term(kind, points, text, sources))
+    for step in _steps(features, values, table):
+        text, sources = step.because(), _sources(table, step.figures)
+        if (own := step.declared) is not None:
+            text = f"{step.kind}: the stage itself expects {own.points:+.1f} points"
+            text += f" ({own.conditions})" if own.conditions else ""
+            sources = (own.source,) if own.source else ()
+        if step.points or own is not None or step.kind == "base":
+            terms.append(Term(step.kind, step.points, text, sources))
     return tuple(terms)
 
 
-_Step = tuple[str, float, Callable[[], str], Effect | None]
-
-
 def _steps(features: Features, v: Mapping[str, float], table: EffectTable) -> Iterator[_Step]:
-    """(kind, points, words, declared effect) in the order in which a question meets them.
+    """The addends in the order in which a question meets them: base, retrieval, each stage, staleness.
 
-    First the base, then retrieval, each stage, staleness. The words must be asked for before the next step.
+    The words of a step must be asked for before the next one.
     """
     task = features.task
     state = _base(features, v)
     before = state.score(task)
-    yield "base", 100 * before, lambda: _base_text(features, state), None
+    yield _Step("base", 100 * before, lambda: _base_text(features, state), _base_figures(features))
     if features.passages:
         _retrieve(state, features, v)
-        after = state.score(task)
-        declared = features.retrieval_effect
-        yield "retrieve", _points(before, after, declared), lambda: _retrieve_text(features, state), declared
+        after, declared = state.score(task), features.retrieval_effect
+        points = _points(before, after, declared)
+        yield _Step("retrieve", points, lambda: _retrieve_text(features, state), ("reading", "missed"), declared)
         before = after
     for change in features.changes:
-        because = _apply(state, change, features, v, table)
+        because, figures = _apply(state, change, features, v, table)
         after = state.score(task)
-        yield change.kind, _points(before, after, change.declared), because, change.declared
+        yield _Step(change.kind, _points(before, after, change.declared), because, figures, change.declared)
         before = after
     state.fresh_weights = mean_freshness(features.hazard, features.horizon_days)
     state.fresh_index = mean_freshness(features.hazard, features.refresh_days)
-    yield "staleness", 100 * (state.score(task) - before), lambda: _stale_text(features, state), None
+    yield _Step("staleness", 100 * (state.score(task) - before), lambda: _stale_text(features, state))
 
 
 def _points(before: float, after: float, declared: Effect | None) -> float:
     return 100 * (after - before) if declared is None else declared.points
+
+
+def _base_figures(features: Features) -> tuple[str, ...]:
+    names = {"facts": ("closed_book",), "behaviour": ("skill",)}
+    return names.get(features.task, ("closed_book", "skill"))
+
+
+def _lesson_figures(features: Features, change: Change) -> tuple[str, ...]:
+    """The rows that a lesson from pairs rests on."""
+    facts = ("reading_gain" if change.with_passages else "reading_gain_bare") if features.passages else "facts_learnt"
+    names = {"facts": (facts,), "behaviour": ("skill_gain",)}
+    return names.get(features.task, (facts, "skill_gain"))
 
 
 def _base(features: Features, v: Mapping[str, float]) -> _Answerer:
@@ -243,20 +257,25 @@ def _retrieve(state: _Answerer, features: Features, v: Mapping[str, float]) -> N
 
 def _apply(
     state: _Answerer, change: Change, features: Features, v: Mapping[str, float], table: EffectTable
-) -> Callable[[], str]:
-    """Change ``state`` as the stage does; returns the reason in words. A kind without a prior changes nothing."""
+) -> tuple[Callable[[], str], tuple[str, ...]]:
+    """Change ``state`` as the stage does; returns the reason in words and the rows it rests on.
+
+    A kind without a prior changes nothing.
+    """
     if change.kind == "tune":
         _learn(state, change, features, v)
-        return lambda: _tune_text(features, change)
+        return lambda: _tune_text(features, change), _lesson_figures(features, change)
     if change.kind == "distill":
         loss = _distill(state, change, features, v)
-        return lambda: _distill_text(features, change, loss)
+        figures: tuple[str, ...] = ("student_loss",) if loss else ()
+        figures += ("transfer",) if _teaches(features, change) else ()
+        return lambda: _distill_text(features, change, loss), (*figures, *_lesson_figures(features, change))
     if change.kind == "quantize":
         params = state.params
         kept = _kept(change.bits[1], params, v, table) / _kept(change.bits[0], params, v, table)
         _weaken(state, min(1.0, kept))
-        return lambda: _quantize_text(change, params, kept)
-    return lambda: f"{change.stage} changes the model"
+        return lambda: _quantize_text(change, params, kept), ("bits_loss",)
+    return lambda: f"{change.stage} changes the model", ()
 
 
 def _learn(state: _Answerer, change: Change, features: Features, v: Mapping[str, float]) -> None:
@@ -321,9 +340,8 @@ def _weaken(state: _Answerer, kept: float) -> None:
 # --- words
 
 
-def _sources(table: EffectTable, kind: str) -> tuple[str, ...]:
-    rows: list[Prior] = [table.priors[n] for n in _SOURCES.get(kind, ()) if n in table.priors]
-    return tuple(dict.fromkeys(s for row in rows for s in row.sources))
+def _sources(table: EffectTable, figures: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(s for name in figures for s in table.priors[name].sources))
 
 
 def _base_text(features: Features, state: _Answerer) -> str:
