@@ -85,7 +85,8 @@ def _decide(place: Workspace, techniques: str, *, as_json: bool) -> Plan:
 
     other = plan_of(techniques, place.host) if techniques else None
     out.say("profiling …")
-    _show(profile_page(place.profile()), as_json=as_json)
+    _show(profile_page(place.profile(), brief=True), as_json=as_json)
+    out.say(f"how each fact came about: kistack profile -C {place.project.root}")
     advice = place.advise()
     _show(advice_page(advice), as_json=as_json)
     if not advice.kept and other is None:

@@ -117,7 +117,7 @@ def project_files(
     date: str = LATEST, *, snapshots: bool = True, train: int = TRAIN_PAIRS, test: int = TEST_PAIRS
 ) -> Iterator[tuple[str, str]]:
     """Every file of the project: its path relative to the folder, and its text."""
-    days = [day for day in DATES if day <= date] if snapshots else []
+    days = [day for day in DATES if day < date] if snapshots else []
     yield SCENARIO_FILE, _scenario(date, days)
     for name in _LEGAL:
         yield f"{DOCUMENTS}/{name}", files(__package__).joinpath(name).read_text(encoding="utf-8")

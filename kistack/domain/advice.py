@@ -82,5 +82,6 @@ class Recommendation:
 
         Raises:
             IndexError: nothing is feasible.
+
         """
         return self.kept[0]

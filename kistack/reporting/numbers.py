@@ -6,7 +6,7 @@ import math
 
 from kistack.domain.facts import Value
 from kistack.domain.records import Measurement
-from kistack.units import format_duration, format_size
+from kistack.units import format_count, format_duration, format_size
 
 #: Metrics between 0 and 1 that are shown in percent.
 SHARES = frozenset(
@@ -51,9 +51,17 @@ def fact_text(value: Value, unit: str) -> str:
         return value or DASH
     if unit in {"", "count"} and float(value).is_integer() and abs(value) < 1e6:  # noqa: PLR2004 - a million
         return f"{value:,.0f}"
+    number = float(value)
     if unit == "share":
-        return percent(float(value))
-    return shown(float(value), unit)
+        return percent(number)
+    if unit == "B/s":
+        return f"{format_size(number, 3)}/s"
+    if unit in {"FLOP/s", "1/s"} or (unit == "" and abs(number) >= 1e6):  # noqa: PLR2004 - a million
+        count = format_count(number, 3)
+        return count + ("" if count[-1:].isalpha() or unit != "FLOP/s" else " ") + unit.removeprefix("1")
+    if unit == "1/day":
+        return f"{significant(100 * number)} %/day" if abs(number) < 1 else f"{significant(number)}/day"
+    return shown(number, unit)
 
 
 def percent(value: float) -> str:

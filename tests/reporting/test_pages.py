@@ -183,6 +183,12 @@ def test_more_number_texts():
     assert fact_text(True, "") == "yes"
     assert fact_text(2.0, "") == "2"
     assert fact_text("", "") == "-"
+    assert fact_text(134_515_008, "") == "135 M"
+    assert fact_text(5.95e10, "B/s") == "59.5 GB/s"
+    assert fact_text(4.09e11, "FLOP/s") == "409 GFLOP/s"
+    assert fact_text(0.0005, "1/day") == "0.0500 %/day"
+    assert fact_text(500.0, "1/day") == "500/day"
+    assert fact_text(0.25, "share") == "25.0 %"
     assert metric_text("bleu", Measurement(30.0, 28.0, 32.0)) == "30.0 [28.0, 32.0]"
     assert metric_text("contained", Measurement(0.5, 0.5, 0.5)) == "50.0 %"
 
