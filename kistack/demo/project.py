@@ -83,7 +83,7 @@ def write_project(
     Args:
         folder: made where missing. Files of other names in it are left alone.
         date: the documents and answers are as known then (ISO).
-        snapshots: also write the documents as they were at each of the table's dates up to ``date``.
+        snapshots: also write the documents as they were at each of the table's dates before ``date``.
         train: at most so many pairs to learn from.
         test: at most so many held-out pairs.
         replace: move a project written before to another date: its files are overwritten, and files of products

@@ -1,5 +1,5 @@
-from itertools import pairwise
 import re
+from itertools import pairwise
 
 import pytest
 
