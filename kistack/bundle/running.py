@@ -121,10 +121,10 @@ def environment(profile: Profile) -> dict[str, str]:
 
 def _systems(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
     by_key = {step.key: step for step in execution.steps}
-    return {name: _score(pipeline, execution, system, by_key) for name, system in pipeline.systems.items()}
+    return {name: _score(execution, system, by_key) for name, system in pipeline.systems.items()}
 
 
-def _score(pipeline: Pipeline, execution: Execution, system: System, steps: Mapping[str, StepRecord]) -> SystemScore:
+def _score(execution: Execution, system: System, steps: Mapping[str, StepRecord]) -> SystemScore:
     """One system's metrics; what failed or could not be had is told with its reason."""
     unavailable = dict(system.unavailable)
     scores = []
@@ -138,7 +138,7 @@ def _score(pipeline: Pipeline, execution: Execution, system: System, steps: Mapp
     answers = execution.artifacts.get(_identity(system.answers)) if system.answers is not None else None
     score = read_system(system.name, scores, answers)
     metrics = dict(score.metrics)
-    size = sum(a.fact("bytes") for a in _travelling(pipeline, execution, system).values())
+    size = sum(a.fact("bytes") for a in _travelling(execution, system).values())
     metrics["bytes"] = Measurement(size, size, size, "B")
     if system.answers is not None and (step := steps.get(system.answers.node)) is not None:
         peak = step.measured.get("peak_bytes", 0.0)
@@ -157,7 +157,7 @@ def _artifact(execution: Execution, bound: Bound, opener: Opener | None) -> Arti
     return replace(execution.artifacts[identity], opener=opener)
 
 
-def _travelling(pipeline: Pipeline, execution: Execution, system: System) -> dict[str, Artifact]:
+def _travelling(execution: Execution, system: System) -> dict[str, Artifact]:
     """The artifacts a system needs to answer, by digest."""
     found: dict[str, Artifact] = {}
 
@@ -218,9 +218,11 @@ def _licences(place: Workspace, profile: Profile) -> tuple[Licence, ...]:
     if licence := profile.text("corpus.licence"):
         text = next((p for part in place.scenario.knowledge.corpus for p in _beside(part.path) if p.is_file()), None)
         found.append(Licence(of="data", licence=licence, text=str(text) if text is not None else ""))
-    for section in ("model", "teacher", "embedder"):
-        if licence := profile.text(f"{section}.licence"):
-            found.append(Licence(of=f"{section} {profile.text(f'{section}.reference')}", licence=licence))
+    found += [
+        Licence(of=f"{section} {profile.text(f'{section}.reference')}", licence=licence)
+        for section in ("model", "teacher", "embedder")
+        if (licence := profile.text(f"{section}.licence"))
+    ]
     return tuple(found)
 
 

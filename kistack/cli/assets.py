@@ -111,7 +111,7 @@ def store_du(folder: FolderOption = Path(), *, as_json: JsonOption = False) -> N
         ("records and locks", shown(usage.other, "B")),
         ("free on that disk", shown(usage.free, "B")),
     )
-    page = [
+    page: list[Block] = [
         Heading("Store", 1),
         Paragraph(f"{shown(usage.total, 'B')} for {usage.steps} finished steps"),
         Table(("what", "size"), rows, frozenset({1})),

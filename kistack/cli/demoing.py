@@ -39,8 +39,8 @@ def demo(
     """Profile, advise, run, measure and ask: the whole of kistack on facts about software releases."""
     from kistack.bundle.opening import open_bundle
     from kistack.bundle.workspace import Workspace
-    from kistack.demo.project import write_project
     from kistack.demo.pairs import REAL_QUESTIONS
+    from kistack.demo.project import write_project
 
     _show(_opening(folder), as_json=as_json)
     write_project(folder)

@@ -1,1 +1,1 @@
-""""""
+"""Scores of systems, their intervals, and systems compared item by item."""

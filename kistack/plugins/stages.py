@@ -142,8 +142,11 @@ class Context(Protocol):
     """What ``run`` is given, in the worker."""
 
     seed: int
-    #: A folder that survives a kill of this step: checkpoints go here. It is removed when the step is done.
-    scratch: Path
+
+    @property
+    def scratch(self) -> Path:
+        """A folder that survives a kill of this step: checkpoints go here. It is removed when the step is done."""
+        ...
 
     def input(self, port: str) -> Artifact:
         """The artifact at ``port`` (KeyError where an optional one is missing)."""

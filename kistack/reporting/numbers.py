@@ -13,6 +13,8 @@ SHARES = frozenset(
     {"contained", "exact_match", "token_f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage", "recall"}
 )
 DASH = "-"
+#: From here on counts are rounded.
+_MANY = 1_000_000
 
 
 def shown(value: float, unit: str = "") -> str:
@@ -43,25 +45,28 @@ def significant(value: float, digits: int = 3) -> str:
 
 def fact_text(value: Value, unit: str) -> str:
     """A fact's value for a table."""
-    if value is None:
-        return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value or DASH
-    if unit in {"", "count"} and float(value).is_integer() and abs(value) < 1e6:  # noqa: PLR2004 - a million
-        return f"{value:,.0f}"
-    number = float(value)
-    if unit == "share":
-        return percent(number)
-    if unit == "B/s":
-        return f"{format_size(number, 3)}/s"
-    if unit in {"FLOP/s", "1/s"} or (unit == "" and abs(number) >= 1e6):  # noqa: PLR2004 - a million
-        count = format_count(number, 3)
-        return count + ("" if count[-1:].isalpha() or unit != "FLOP/s" else " ") + unit.removeprefix("1")
-    if unit == "1/day":
-        return f"{significant(100 * number)} %/day" if abs(number) < 1 else f"{significant(number)}/day"
-    return shown(number, unit)
+    return _number_text(float(value), unit)
+
+
+def _number_text(number: float, unit: str) -> str:
+    match unit:
+        case "share":
+            return percent(number)
+        case "B/s":
+            return f"{format_size(number, 3)}/s"
+        case "1/day":
+            return f"{significant(100 * number)} %/day" if abs(number) < 1 else f"{significant(number)}/day"
+        case "FLOP/s":
+            count = format_count(number, 3)
+            return count + ("" if count[-1:].isalpha() else " ") + unit
+        case "" | "count" if number.is_integer() or abs(number) >= _MANY:
+            return f"{number:,.0f}" if abs(number) < _MANY else format_count(number, 3)
+        case _:
+            return shown(number, unit)
 
 
 def percent(value: float) -> str:

@@ -131,7 +131,7 @@ def test_models_and_plugins_are_listed(kistack):
 def test_init_writes_a_scenario_and_never_over_one(kistack, tmp_path):
     fresh = tmp_path / "fresh"
     fresh.mkdir()
-    code, text, _ = kistack("init", fresh)
+    code, _, _ = kistack("init", fresh)
     assert code == 0
     assert (fresh / "kistack.yaml").read_text().count("#") > 5
     code, _, error = kistack("init", fresh)

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection
-from kistack.domain.facts import assumed, declared, measured
 from kistack.domain.facts import Profile as Facts
+from kistack.domain.facts import assumed, declared, measured
 from kistack.domain.plan import Plan, Step
 from kistack.domain.records import Estimate, Measurement, RunRecord, StepRecord, SystemScore
 from kistack.reporting.advice import advice_document, advice_page
@@ -92,7 +92,8 @@ def record():
     steps = (
         StepRecord(
             "tune/lora", "k1", "done", "peft", False, {}, {"seconds": 100.0, "peak_bytes": 2e9, "bytes": 1e7},
-            {"seconds": 150.0, "peak_bytes": 2.2e9, "bytes": 1e7}, {"model": "d"}, results={"model.kl_before": 2.0, "model.kl_after": 0.5},
+            {"seconds": 150.0, "peak_bytes": 2.2e9, "bytes": 1e7}, {"model": "d"},
+            results={"model.kl_before": 2.0, "model.kl_after": 0.5},
         ),
         StepRecord("merge/peft", "k2", "reused", "peft", True),
         StepRecord("answer/items", "k3", "done", "kistack", False, {}, {"seconds": 9.0}, {"seconds": 9.0}),
