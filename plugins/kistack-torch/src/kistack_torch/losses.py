@@ -50,8 +50,8 @@ def divergence(teacher: torch.Tensor, student: torch.Tensor, temperature: float 
 class TopK:
     """A teacher's distribution at ``temperature`` T over n positions: its k likeliest tokens, the rest as one bucket.
 
-    ``ids``: (n, k) token ids. ``log_p``: (n, k) their log-probabilities under softmax(z_t/T). ``log_tail``: (n,) log of the
-    probability of all other tokens together (-inf where k is the vocabulary).
+    ``ids``: (n, k) token ids. ``log_p``: (n, k) their log-probabilities under softmax(z_t/T). ``log_tail``: (n,) log
+    of the probability of all other tokens together (-inf where k is the vocabulary).
     """
 
     ids: torch.Tensor

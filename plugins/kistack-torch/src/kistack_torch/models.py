@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,10 @@ def _with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+        with warnings.catch_warnings():
+            # peft asks transformers under a name that it gave up; the answer is right
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     except (OSError, ValueError, RuntimeError) as e:
         raise ModelError(
             f"{adapter}: this adapter does not fit its base: {_first_line(e)}",

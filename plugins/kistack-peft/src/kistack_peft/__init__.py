@@ -1,0 +1,1 @@
+"""LoRA adapters, and merging them into their base."""
