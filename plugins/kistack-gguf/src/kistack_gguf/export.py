@@ -71,6 +71,22 @@ def export(source: Path, target: Path, kind: Kind, progress: Callable[[int, int]
     parts = list(_parts(config, weights, kind))
     writer = gguf.GGUFWriter(target, "llama")
     _describe(writer, config, vocabulary, kind, source)
+    try:
+        matrix, matrix_before = _write(writer, parts, progress)
+    finally:
+        writer.close()
+    wanted = {gguf.GGMLQuantizationType[kind.name], gguf.GGMLQuantizationType[kind.head]}
+    return Exported(
+        bytes=target.stat().st_size,
+        params=sum(math.prod(p.shape) for p in parts),
+        matrix_bytes=matrix,
+        source_matrix_bytes=matrix_before,
+        fallbacks=sum(p.kind not in wanted for p in parts if len(p.shape) > 1),
+    )
+
+
+def _write(writer: gguf.GGUFWriter, parts: list[_Part], progress: Callable[[int, int], None]) -> tuple[int, int]:
+    """Head and tensors; returns the bytes of the matrices as written and as they were."""
     for part in parts:
         shape = gguf.quant_shape_to_byte_shape(part.shape, part.kind) if _blocked(part.kind) else part.shape
         stored = np.dtype(np.uint8) if _blocked(part.kind) else _dtype(part.kind)
@@ -86,10 +102,7 @@ def export(source: Path, target: Path, kind: Kind, progress: Callable[[int, int]
         if part.source is not None and len(part.shape) > 1:
             matrix, matrix_before = matrix + data.nbytes, matrix_before + part.source.nbytes
         progress(done, total)
-    writer.close()
-    wanted = {gguf.GGMLQuantizationType[kind.name], gguf.GGMLQuantizationType[kind.head]}
-    fallbacks = sum(p.kind not in wanted for p in parts if len(p.shape) > 1)
-    return Exported(target.stat().st_size, total, matrix, matrix_before, fallbacks)
+    return matrix, matrix_before
 
 
 def _config(source: Path) -> Mapping[str, Any]:

@@ -50,7 +50,8 @@ class LlamaCppRuntime(Stage):
         latency = _ANSWER_SECONDS + at_once * prompt + load.new_tokens * step
         trained = artifact.fact("context") or settings.context
         sizes = Sizes(int(min(settings.context, trained)), settings.parallel, settings.batch, settings.threads)
-        peak = needed_bytes(weights, costs.kv_cache_bytes(artifact, 1), artifact.fact("vocab"), sizes)
+        cache = costs.kv_cache_bytes(artifact, 1)
+        peak = needed_bytes(weights, cache, artifact.fact("hidden"), artifact.fact("vocab"), sizes)
         return Estimate(
             costs={
                 "latency_seconds": latency,

@@ -125,6 +125,7 @@ def _parameters(binding: Any, path: Path, sizes: Sizes, folder: Path) -> Any:
     p.model.path = str(path)
     p.n_ctx = sizes.cache
     p.kv_unified = True
+    p.kv_unified_per_slot = sizes.context
     p.n_parallel = sizes.parallel
     p.n_batch = p.n_ubatch = sizes.batch
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = sizes.threads

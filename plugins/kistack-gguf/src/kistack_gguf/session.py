@@ -16,7 +16,7 @@ from kistack.errors import ModelError
 from kistack.plugins.sessions import Completion, LogLikelihood
 from kistack_gguf import native
 from kistack_gguf.chat import ChatTemplate
-from kistack_gguf.metadata import read_metadata
+from kistack_gguf.metadata import Metadata, read_metadata
 from kistack_gguf.scoring import LogitModel, log_softmax
 from kistack_gguf.server import CacheFull, Reply, Server
 from kistack_gguf.settings import LlamaCppSettings
@@ -45,9 +45,7 @@ class LlamaCppSession:
             batch=settings.batch,
             threads=settings.threads or native.cores(),
         )
-        _check_memory(
-            path, needed_bytes(path.stat().st_size, metadata.cache_bytes_per_token, metadata.vocabulary, self._sizes)
-        )
+        _check_memory(metadata, self._sizes)
         self._chat = ChatTemplate(metadata)
         self._server = Server(metadata, self._sizes)
         self._scorer: LogitModel | None = None
@@ -191,12 +189,19 @@ def _completion(reply: Reply, seconds: float, first: float = 0.0) -> Completion:
     return Completion(reply.text.strip(), reply.prompt_tokens, reply.new_tokens, seconds, first)
 
 
-def _check_memory(path: Path, needed: float) -> None:
+def _check_memory(metadata: Metadata, sizes: Sizes) -> None:
     import psutil
 
+    needed = needed_bytes(
+        metadata.path.stat().st_size,
+        metadata.cache_bytes_per_token,
+        metadata.number("embedding_length"),
+        metadata.vocabulary,
+        sizes,
+    )
     free = psutil.virtual_memory().available
     if needed > free:
         raise ModelError(
-            f"{path}: serving it takes {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
+            f"{metadata.path}: serving it takes {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
             "lower the runtime's `context` or `parallel`, or quantize to fewer bits",
         )

@@ -1,0 +1,53 @@
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from kistack_gguf import native
+
+
+def test_handlers_of_c_libraries_are_undone_everywhere():
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    with native.kept_signals():
+        # as a C library does it, behind Python's back
+        ctypes.CDLL(None).signal(ctypes.c_int(signal.SIGINT), ctypes.c_void_p(1))
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    done = []
+
+    def elsewhere():
+        with native.kept_signals():
+            done.append(True)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert done == [True]
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_waiting_policy_is_set_while_loading_only(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    seen = []
+    monkeypatch.setattr(native.importlib, "import_module", lambda _m: seen.append(os.environ.get("OMP_WAIT_POLICY")))
+    native.load("xllamacpp")
+    assert seen == ["PASSIVE"]
+    assert "OMP_WAIT_POLICY" not in os.environ
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    native.load("xllamacpp")
+    assert seen[1] == "ACTIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_cores_are_those_this_process_may_use():
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from kistack_gguf.native import cores; print(cores())"
+    )
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system pins no processes")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
