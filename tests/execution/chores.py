@@ -44,7 +44,8 @@ class Write(Stage):
             ctx.progress(n + 1, 10, "pieces", loss=1 / (n + 1))
             if n == 2 and settings.gate:
                 ctx.log("at the gate")
-                while Path(settings.gate).exists():
+                end = time.monotonic() + 60
+                while Path(settings.gate).exists() and time.monotonic() < end:
                     time.sleep(0.01)
         before = "".join((a.path / "text").read_text() for a in ctx.inputs("text"))
         (ctx.out("text") / "text").write_text(f"{before}{settings.text}|{ctx.seed}")

@@ -1,6 +1,7 @@
 """The worker as a program, and the parts of it that a runner never shows."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ import chores
 import pytest
 from chores import node
 
-from kistack.errors import Cancelled, StepFailed, StoreError
+from kistack.errors import Cancelled, DataError, PluginError, StepFailed, StoreError
 from kistack.execution import worker as module
 from kistack.execution.job import Outcome
 from kistack.execution.preparation import Resolver, prepare_job
@@ -72,6 +73,30 @@ def _alive(pid):
             return file.read().split()[2] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message", "hint"),
+    [
+        ("stop", StepFailed, r"\(plugin chores\) raised ValueError at chores.py:\d+: first line$", "01-x.log"),
+        ("refuse", DataError, "^pairs hold no answers$", "add answers"),
+        ("exit", StepFailed, "ended its process", "traceback"),
+        ("memory", StepFailed, "ran out of memory: no room for 7 GB", "smaller model"),
+        ("full", StoreError, "disk full while running chore/misbehave: 100 B needed", "kistack store gc"),
+        ("bad_fact", PluginError, "'count' is nan", "author"),
+        ("text_fact", PluginError, "'count' is 'many'", "author"),
+        ("no_facts", PluginError, "must return its outputs' facts, not int", "author"),
+        ("other_output", PluginError, "facts of 'weights', which is no output", "author"),
+        ("unknown_folder", PluginError, "output 'weights' that its traits do not name", "author"),
+        ("unknown_port", StepFailed, "opens port 'index', which its traits do not say", "author"),
+        ("empty", StepFailed, "left its output 'text' empty", "traceback"),
+    ],
+)
+def test_what_goes_wrong_in_a_step_is_told_with_a_remedy(prepare, what, error, message, hint):
+    told = run_job(prepare(what)).error
+    assert type(told) is error
+    assert re.search(message, told.message)
+    assert hint in told.hint
 
 
 def test_ctrl_c_in_a_step_is_a_wish_to_stop(prepare):

@@ -19,7 +19,7 @@ def record(run="r1", status="done", seconds=3.0, **step):
         status=status,
         plan={"steps": []},
         profile="p" * 64,
-        environment={"fingerprint": "machine-1"},
+        environment={"machine": "machine-1"},
         steps=(
             StepRecord(
                 use="tune/lora",

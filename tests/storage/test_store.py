@@ -346,7 +346,7 @@ FILES = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=6), st.binary(m
 KEYS = st.text("abc0/é ", min_size=1, max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(KEYS, FILES, min_size=1, max_size=5), st.data())
 def test_put_get_gc_verify_hold_together(tmp_path_factory, inputs, data):
     store = Store(tmp_path_factory.mktemp("s") / "store")
