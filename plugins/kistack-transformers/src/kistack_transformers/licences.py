@@ -77,7 +77,7 @@ def of_card(folder: Path) -> str:
     if not isinstance(stated, dict):
         return ""
     name = stated.get("license")
-    if name in {None, "other"}:
+    if name is None or name == "other":
         name = stated.get("license_name") or name
     if isinstance(name, list):
         return " OR ".join(spdx(str(n)) for n in name)

@@ -26,8 +26,6 @@ from kistack.plugins.stages import Load, Opens, Settings, Stage, Traits
 from kistack_transformers import folders
 from kistack_transformers.gguf_files import WIDTHS
 
-#: Loading holds little beside the weights (they are mapped and cast one by one): measured 3 %.
-_LOADING = 1.05
 #: Numbers per token and layer that a prompt keeps at once: states, projections, and the three of the MLP.
 _STATES, _MLP = 8.0, 3.0
 
@@ -91,7 +89,9 @@ class TransformersRuntime(Stage):
         activations = _prompt_bytes(artifact, width) * load.prompt_tokens
         cache = kv_cache_bytes(artifact, tokens, together, width)
         logits = together * artifact.fact("vocab") * (width + 4)
-        peak = WORKER_BYTES + _LOADING * weights + cache + together * activations + logits
+        # weights of another format lie mapped beside their cast copies while they are loaded (measured)
+        beside = artifact.fact("bytes") if artifact.facets.get("precision", precision) != precision else 0.0
+        peak = WORKER_BYTES + weights + beside + cache + together * activations + logits
         reading = together * prefill_seconds(artifact, load.prompt_tokens, here, precision)
         writing = decode_seconds(
             artifact, load.new_tokens, here, weights, eager_overhead(artifact, here), context=together * tokens
@@ -121,7 +121,7 @@ class TransformersRuntime(Stage):
         width = WIDTHS[dtype_name(dtype)]
         stored = folders.weights(place)
         added = folders.weights(adapter).params if adapter is not None else 0.0
-        _check_memory(place, _LOADING * width * (stored.params + added), free_bytes(device), device)
+        _check_memory(place, width * (stored.params + added), free_bytes(device), device)
 
         import torch
 

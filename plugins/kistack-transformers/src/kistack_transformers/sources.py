@@ -108,7 +108,7 @@ class ModelSource(Stage):
         return replace(found, identity=gguf_files.digest(place, settings.dtype))
 
     def _describe(self, settings: Any, place: Path) -> Type:
-        if place.is_dir():
+        if not place.is_file():
             return folders.describe(place, self.role(settings))
         if self.role(settings) != "model":
             raise ModelError(f"{place}: a GGUF file cannot serve as embedder", "name a sentence-transformers folder")
