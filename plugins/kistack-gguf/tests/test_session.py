@@ -4,9 +4,9 @@ import sys
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
+from kistack_gguf import native
 from kistack_gguf import session as sessions
 from kistack_gguf.server import CacheFull
 from kistack_gguf.session import LlamaCppSession
@@ -90,8 +90,6 @@ def test_a_prompt_longer_than_the_context_is_refused_with_a_remedy(opened):
         with pytest.raises(DataError, match="does not fit the context of") as caught:
             ask()
         assert "context" in caught.value.hint
-    with pytest.raises(DataError, match="does not fit the context of 320"):
-        opened.loglikelihood([("version " * 400, "x")])
 
 
 def test_prompts_too_long_to_be_answered_together_are_answered_one_by_one(opened):
@@ -130,7 +128,15 @@ def test_a_cache_that_really_overflows_loses_no_answer(gguf_file, monkeypatch):
 def test_likelihoods_are_those_of_transformers(opened, folder):
     model, tokenizer = load_model(folder, dtype=torch.float32, device="cpu"), load_tokenizer(folder)
     text = "The latest version of the product"
-    items = [(PROMPTS[0], "3.12.4"), (text, " was 3.12.4;"), ("", text), (text, ""), ("", "")]
+    items = [
+        (PROMPTS[0], "3.12.4"),
+        (text, " was 3.12.4;"),
+        # a token reaches across the border
+        (text[:-3], text[-3:]),
+        ("", text),
+        (text, ""),
+        ("", ""),
+    ]
     found = opened.loglikelihood(items)
     for (context, said), got in zip(items, found, strict=True):
         before = encode(tokenizer, context if isinstance(context, str) else render(tokenizer, context))
@@ -145,9 +151,29 @@ def test_likelihoods_are_those_of_transformers(opened, folder):
             assert got.total == pytest.approx(total, abs=0.02 * len(ids))
 
 
+def test_texts_longer_than_the_context_slide(gguf_file, opened):
+    text = "The latest version of the product was 3.12.4; support for it ends on 2028-10-31. " * 8
+    short = LlamaCppSession(gguf_file, LlamaCppSettings(threads=1, context=64, parallel=1, batch=32))
+    try:
+        (windowed,) = short.loglikelihood([("", text)])
+    finally:
+        short.close()
+    (whole,) = opened.loglikelihood([("", text)])
+    assert windowed.tokens == whole.tokens > 128
+    # each token still sees at least half a context
+    assert windowed.total == pytest.approx(whole.total, rel=0.05)
+
+
+def test_raw_text_begins_as_the_tokenizer_begins_it(opened, monkeypatch):
+    (without,) = opened.loglikelihood([("", "The latest version")])
+    monkeypatch.setitem(opened._metadata.values, "tokenizer.ggml.add_bos_token", True)
+    (begun,) = opened.loglikelihood([("", "The latest version")])
+    assert begun.tokens == without.tokens
+    assert begun.total != without.total
+
+
 def test_a_model_that_does_not_fit_is_refused_before_loading(gguf_file, monkeypatch):
-    free = psutil.virtual_memory()
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free._replace(available=10_000_000))
+    monkeypatch.setattr(native, "free_memory", lambda: 10e6)
     monkeypatch.setattr(sessions, "Server", lambda *_: pytest.fail("was loaded"))
     with pytest.raises(ModelError, match="serving it takes") as caught:
         LlamaCppSession(gguf_file, LlamaCppSettings())

@@ -1,10 +1,16 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kistack_gguf.export import export
+from kistack_gguf.kinds import KINDS
+from kistack_gguf.scoring import LogitModel
 from kistack_gguf.vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, pre_tokenizer, read_vocabulary
 from kistack_torch.testing import TEXTS
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from kistack.errors import ModelError
 
@@ -161,3 +167,69 @@ def test_sentencepiece_ranks_become_scores(tmp_path):
     assert found.scores[core.token_to_id(last)] < found.scores[core.token_to_id(first)]
     assert found.types[0] == 2
     assert found.types[3] == 6
+
+
+def cores(name, folder):
+    if name == "sentencepiece":
+        return sentencepiece(folder)
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=name in {"gpt-2", "smollm"})
+    first = {
+        "smollm": [pre_tokenizers.Digits(individual_digits=True)],
+        "llama-bpe": [pre_tokenizers.Split(Regex(LLAMA3), "isolated")],
+        "qwen2": [pre_tokenizers.Split(Regex(LLAMA3.replace("{1,3}", "")), "isolated")],
+    }.get(name, [])
+    return byte_level(folder, pre_tokenizers.Sequence([*first, level]))
+
+
+@pytest.fixture(scope="module", params=["gpt-2", "smollm", "llama-bpe", "qwen2", "sentencepiece"])
+def both(request, tmp_path_factory):
+    """A tokenizer, and llama.cpp with the model exported for it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    core = cores(request.param, folder)
+    config = LlamaConfig(
+        vocab_size=core.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    export(folder, folder / "m.gguf", KINDS["F16"])
+    with LogitModel(folder / "m.gguf", context=64, threads=1) as exported:
+        yield core, exported
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(
+        st.sampled_from(
+            [
+                *TEXTS,
+                " ",
+                "  ",
+                "\n",
+                "\n\n",
+                "12",
+                "3.14",
+                "I'll",
+                "don't",
+                "é",
+                "北京",
+                "🙂",
+                "\t",
+                "a",
+                "-",
+                "€5,000",
+                "<note>",
+                "</s>",
+                "x=1;",
+                "'S",
+            ]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+def test_llama_cpp_cuts_every_text_into_the_same_tokens(both, text):
+    core, exported = both
+    assert exported.tokenize(text) == core.encode(text, add_special_tokens=False).ids

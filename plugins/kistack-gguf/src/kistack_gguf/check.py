@@ -108,10 +108,8 @@ def judge(drift: Drift, kind: Kind, tolerance: float = 0.0) -> None:
 
 def _reference_dtype(source: Path) -> torch.dtype:
     """fp32, unless the model would not fit twice over: then the numbers it is stored in."""
-    import psutil
-
     stored = sum(f.stat().st_size for f in source.glob("*.safetensors"))
-    return torch.float32 if 4 * stored < psutil.virtual_memory().available else torch.bfloat16
+    return torch.float32 if 4 * stored < native.free_memory() else torch.bfloat16
 
 
 def _answers(model: Any, tokenizer: Any, prompts: list[list[int]]) -> list[list[int]]:

@@ -81,5 +81,14 @@ def cores() -> int:
     """Physical cores this process may use: a second thread on a core only gets in the first one's way."""
     import psutil
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from kistack.profiling import hardware
+
+    usable = int(hardware.cores(hardware.System()).value or 1)
     return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+
+
+def free_memory() -> float:
+    """Bytes of memory that are free, within the limit of this process's container."""
+    from kistack.profiling import hardware
+
+    return float(hardware.memory(hardware.System())["ram_free"].value or 0)

@@ -37,7 +37,7 @@ class LlamaCppSession:
 
     def __init__(self, path: Path, settings: LlamaCppSettings) -> None:
         self._path = path
-        metadata = read_metadata(path)
+        metadata = self._metadata = read_metadata(path)
         trained = int(metadata.number("context_length")) or settings.context
         self._sizes = Sizes(
             context=min(settings.context, trained),
@@ -140,11 +140,14 @@ class LlamaCppSession:
         worker = threading.Thread(target=work, name="kistack-llamacpp-stream")
         worker.start()
         try:
-            begun = False
+            begun, held = False, ""
             while (piece := pieces.get()) is not None:
                 if isinstance(piece, BaseException):
                     raise piece
-                shown = piece if begun else piece.lstrip()
+                # joined, the pieces are what ``generate`` gives: blanks at the ends are not part of it
+                text = held + piece if begun else piece.lstrip()
+                shown = text.rstrip()
+                held = text[len(shown) :]
                 begun = begun or bool(shown)
                 if shown:
                     yield shown
@@ -155,27 +158,41 @@ class LlamaCppSession:
     def loglikelihood(self, items: Sequence[tuple[Prompt | str, str]]) -> list[LogLikelihood]:
         """For each (context, continuation) the log-likelihood of the continuation's tokens, in nats.
 
-        Context and continuation are tokenized apart, as in training. With an empty context the first token of the
-        continuation has nothing before it and is not scored.
+        After a chat the continuation is tokenized apart, as in training; after raw text together with it, unless a
+        token reached across the border. A text longer than the context is scored in windows that overlap by half.
 
         Raises:
             ModelError: the binding that gives logits is not installed.
-            DataError: an item is longer than the context.
 
         """
         if self._scorer is None:
             self._scorer = LogitModel(self._path, context=self._sizes.context, threads=self._sizes.threads)
-        return [self._score(self._scorer, context, said) for context, said in items]
+        return [self._score(self._scorer, *self._split(self._scorer, context, said)) for context, said in items]
 
-    def _score(self, scorer: LogitModel, context: Prompt | str, said: str) -> LogLikelihood:
-        before = scorer.tokenize(context if isinstance(context, str) else self._chat.render(context))
-        ids = scorer.tokenize(said)
-        if not before:
-            before, ids = ids[:1], ids[1:]
-        if not ids:
-            return LogLikelihood(0.0, 0)
-        expected = log_softmax(scorer.logits([*before, *ids[:-1]], len(before) - 1))
-        return LogLikelihood(float(expected[np.arange(len(ids)), ids].sum()), len(ids))
+    def _split(self, scorer: LogitModel, context: Prompt | str, said: str) -> tuple[list[int], int]:
+        """All token ids, and the place of the first one to score."""
+        if not isinstance(context, str):
+            head = scorer.tokenize(self._chat.render(context))
+            return head + scorer.tokenize(said), len(head)
+        begin = (
+            [int(self._metadata.values["tokenizer.ggml.bos_token_id"])] if self._metadata.flag("add_bos_token") else []
+        )
+        if not context:
+            return begin + scorer.tokenize(said), len(begin) + 1
+        head, whole = scorer.tokenize(context), scorer.tokenize(context + said)
+        if whole[: len(head)] != head:
+            whole = head + scorer.tokenize(said)
+        return begin + whole, len(begin) + len(head)
+
+    def _score(self, scorer: LogitModel, ids: list[int], first: int) -> LogLikelihood:
+        count, limit, total, place = len(ids), self._sizes.context, 0.0, first
+        while place < count:
+            end = min(count, max(limit, place + limit // 2))
+            begin = max(0, end - limit)
+            expected = log_softmax(scorer.logits(ids[begin : end - 1], place - 1 - begin))
+            total += float(expected[np.arange(end - place), ids[place:end]].sum())
+            place = end
+        return LogLikelihood(total, max(0, count - first))
 
     def close(self) -> None:
         """Stop the server, its threads and the scorer; a second call does nothing."""
@@ -190,8 +207,6 @@ def _completion(reply: Reply, seconds: float, first: float = 0.0) -> Completion:
 
 
 def _check_memory(metadata: Metadata, sizes: Sizes) -> None:
-    import psutil
-
     needed = needed_bytes(
         metadata.path.stat().st_size,
         metadata.cache_bytes_per_token,
@@ -199,7 +214,7 @@ def _check_memory(metadata: Metadata, sizes: Sizes) -> None:
         metadata.vocabulary,
         sizes,
     )
-    free = psutil.virtual_memory().available
+    free = native.free_memory()
     if needed > free:
         raise ModelError(
             f"{metadata.path}: serving it takes {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
