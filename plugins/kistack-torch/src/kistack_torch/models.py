@@ -141,6 +141,7 @@ def turn_ends(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
         marker = "\x02"
         turns: Sequence[Message] = [Message(role="user", content=marker), Message(role="assistant", content=marker)]
         tail = tokenizer.apply_chat_template(list(turns), tokenize=False).rpartition(marker)[2]
-        special = set(tokenizer.all_special_ids)
+        # a template's own marker need not be one of the tokenizer's named special tokens
+        special = {n for n, t in tokenizer.added_tokens_decoder.items() if t.special} | set(tokenizer.all_special_ids)
         ends |= set(encode(tokenizer, tail)[:1]) & special
     return frozenset(ends)
