@@ -18,14 +18,14 @@ from kistack.errors import InputError
 from kistack.execution.events import (
     EVENTS_FILE,
     Event,
+    EventReader,
     Progress,
     RunFinished,
     RunStarted,
     StepDone,
     StepReused,
     StepStarted,
-    read_events,
-    tail,
+    from_line,
 )
 from kistack.execution.stopping import CANCEL_FILE
 from kistack.storage.files import read_json, storing, write_json
@@ -34,6 +34,9 @@ from kistack.storage.garbage import is_running
 LOG_FILE = "log"
 _PROCESS_FILE = "process.json"
 _POLL_SECONDS = 0.1
+
+#: How the lines of frequent events begin, within so many bytes.
+_HEAD, _PROGRESS, _LOG = 40, b'"event": "progress"', b'"event": "log"'
 
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -108,33 +111,49 @@ def note_process(run_dir: Path, pid: int | None = None, command: Sequence[str] =
 
 def status_of(run_dir: Path) -> RunStatus:
     """How a run stands."""
-    for child in list(_children):
-        if child.poll() is not None:
-            _children.remove(child)
-    process = read_json(run_dir / _PROCESS_FILE) or {}
-    pid, began = int(process.get("pid", 0)), float(process.get("started", 0.0))
-    here = process.get("machine", platform.node()) == platform.node()
-    alive = bool(pid) and here and is_running(pid, began)
-    state = _fold(read_events(run_dir / EVENTS_FILE))
-    if alive:
-        status = "running" if not state.finished else state.finished
-    elif not here and not state.finished:
-        status = "running"  # on another machine that shares this folder
+    driver = _driver(run_dir)
+    state = _state(run_dir / EVENTS_FILE)
+    if driver.alive or driver.elsewhere:
+        status = state.finished or "running"
     else:
-        status = state.finished or ("killed" if pid else "new")
+        status = state.finished or ("killed" if driver.pid else "new")
+    running = status == "running" and state.started
     return RunStatus(
         run=run_dir.name,
         folder=run_dir,
         status=status,
-        pid=pid if alive else 0,
-        started=state.started or began,
+        pid=driver.pid if driver.alive else 0,
+        started=state.started or driver.began,
         done=state.done,
         total=state.total,
         use="" if state.finished else state.use,
         share=state.share,
-        seconds=state.seconds or (time.time() - state.started if alive and state.started else 0.0),
+        seconds=time.time() - state.started if running else state.seconds,
         error=state.error,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """The process that drives a run: ``elsewhere`` when it is on another machine that shares the folder."""
+
+    pid: int = 0
+    began: float = 0.0
+    alive: bool = False
+    elsewhere: bool = False
+
+
+def _driver(run_dir: Path) -> _Driver:
+    for child in list(_children):
+        if child.poll() is not None:
+            _children.remove(child)
+    noted = read_json(run_dir / _PROCESS_FILE)
+    if noted is None:
+        return _Driver()
+    pid, began = int(noted["pid"]), float(noted["started"])
+    if noted["machine"] != platform.node():
+        return _Driver(pid, began, elsewhere=True)
+    return _Driver(pid, began, alive=is_running(pid, began))
 
 
 @dataclass
@@ -149,23 +168,37 @@ class _State:
     error: str = ""
 
 
-def _fold(events: Sequence[Event]) -> _State:
-    state = _State()
-    for event in events:
-        match event:
-            case RunStarted():
-                # A run that was resumed begins again in the same file.
-                state = _State(started=event.time, total=event.total)
-            case StepStarted():
-                state.use, state.share = event.use, 0.0
-            case Progress():
-                state.share = event.done / event.total if event.total else 0.0
-            case StepDone() | StepReused():
-                state.done, state.use, state.share = state.done + 1, "", 0.0
-            case RunFinished():
-                state.finished, state.seconds, state.error = event.status, event.seconds, event.error
-            case _:
-                pass
+def _state(events: Path) -> _State:
+    """What a run's events add up to. Most lines tell of progress: of those only the last is read."""
+    state, progress = _State(), b""
+    try:
+        lines = events.read_bytes().splitlines()
+    except OSError:
+        return state
+    for line in lines:
+        if _PROGRESS in line[:_HEAD]:
+            progress = line
+        elif _LOG not in line[:_HEAD]:
+            state, progress = _after(state, from_line(line)), b""
+    last = from_line(progress)
+    if isinstance(last, Progress) and last.total:
+        state.share = last.done / last.total
+    return state
+
+
+def _after(state: _State, event: Event | None) -> _State:
+    match event:
+        case RunStarted():
+            # A run that was resumed begins again in the same file.
+            return _State(started=event.time, total=event.total)
+        case StepStarted():
+            state.use = event.use
+        case StepDone() | StepReused():
+            state.done, state.use = state.done + 1, ""
+        case RunFinished():
+            state.finished, state.seconds, state.error = event.status, event.seconds, event.error
+        case _:
+            pass
     return state
 
 
@@ -185,14 +218,17 @@ def follow(run_dir: Path, *, poll: float = _POLL_SECONDS) -> Iterator[Event]:
     """
     if not run_dir.is_dir():
         raise InputError(f"there is no run {run_dir.name!r}", "list them with: kistack runs")
-    ended = False
-
-    def stop() -> bool:
-        nonlocal ended
-        ended = ended or status_of(run_dir).status != "running"
-        return ended
-
-    yield from tail(run_dir / EVENTS_FILE, stop=stop, poll=poll)
+    reader = EventReader(run_dir / EVENTS_FILE)
+    finished = False
+    while True:
+        driver = _driver(run_dir)
+        for event in reader.read():
+            if isinstance(event, (RunStarted, RunFinished)):
+                finished = isinstance(event, RunFinished)
+            yield event
+        if finished or not (driver.alive or driver.elsewhere):
+            return
+        time.sleep(poll)
 
 
 def attach(run_dir: Path, on_event: Callable[[Event], None], *, poll: float = _POLL_SECONDS) -> RunStatus:

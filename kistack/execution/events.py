@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -250,14 +250,3 @@ class EventReader:
 def read_events(path: Path) -> list[Event]:
     """All events of a file."""
     return EventReader(path).read()
-
-
-def tail(path: Path, *, stop: Callable[[], bool], poll: float = 0.1) -> Iterator[Event]:
-    """Events as they come, until ``stop`` says so; what was written by then is still given."""
-    reader = EventReader(path)
-    while True:
-        last = stop()
-        yield from reader.read()
-        if last:
-            return
-        time.sleep(poll)

@@ -50,20 +50,30 @@ class Limits:
 
 
 class Worker:
-    """A worker process in a session of its own, so that a ctrl-C in the terminal reaches the runner alone."""
+    """A worker process in a session of its own, so that a ctrl-C in the terminal reaches the runner alone.
+
+    Raises:
+        StepFailed: the system refuses to start it.
+
+    """
 
     def __init__(self, log: Path) -> None:
-        with log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                # -P: a user's folder may hold files with the names of modules.
-                [sys.executable, "-P", "-c", _START, str(_HOME)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                # Sets of strings must have one order in every run.
-                env={**os.environ, "PYTHONHASHSEED": "0"},
-            )
+        try:
+            with log.open("ab") as errors:
+                self._process = subprocess.Popen(
+                    # -P: a user's folder may hold files with the names of modules.
+                    [sys.executable, "-P", "-c", _START, str(_HOME)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
+                    # Sets of strings must have one order in every run.
+                    env={**os.environ, "PYTHONHASHSEED": "0"},
+                )
+        except OSError as error:
+            raise StepFailed(
+                f"no worker process can be started: {error.strerror}", "close other programs, or free some disk"
+            ) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin: IO[bytes] = self._process.stdin

@@ -71,14 +71,11 @@ class Project:
         """Make the work folder, hidden from git; returns it.
 
         Raises:
-            StoreError: the project folder is missing or cannot be written, or a file is in the way.
+            StoreError: the project folder cannot be written, or a file is in the way.
 
         """
         with storing(self.work, "making the project's work folder"):
-            try:
-                self.runs.mkdir(parents=True, exist_ok=True)
-            except FileNotFoundError as error:  # pragma: no cover - parents=True leaves only dangling links
-                raise InputError(f"{self.root} cannot be made", "name an existing folder") from error
+            self.runs.mkdir(parents=True, exist_ok=True)
             ignore = self.work / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from test_runner import A, at_the_gate, write
 
 from kistack.errors import InputError
 from kistack.execution import events
-from kistack.execution.detach import attach, cancel, launch, list_runs, note_process, status_of
+from kistack.execution.detach import attach, cancel, follow, launch, list_runs, note_process, status_of
 from kistack.execution.events import EventLog
 from kistack.execution.runner import execute
 
@@ -123,6 +123,27 @@ def test_a_resumed_run_counts_anew(run_dir):
         log.write(events.Progress(key="b", done=1, total=4))
     status = status_of(run_dir)
     assert (status.done, status.total, status.use, status.share) == (1, 3, "x/z", 0.25)
+
+
+def test_following_a_resumed_run_passes_over_its_first_end(run_dir):
+    note_process(run_dir)
+    log = EventLog(run_dir / "events.jsonl")
+    for status in ("cancelled", "done"):
+        log.write(events.RunStarted(run="run-1", total=1))
+        log.write(events.RunFinished(run="run-1", status=status))
+    assert [e.name for e in follow(run_dir)] == ["run_started", "run_finished"] * 2
+
+
+def test_listing_reads_long_runs_quickly(run_dir):
+    log = EventLog(run_dir / "events.jsonl")
+    log.write(events.RunStarted(run="run-1", total=1))
+    log.write(events.StepStarted(key="b", use="x/z", index=1, total=1))
+    line = events.to_line(events.Progress(key="b", done=1, total=4, unit="batches", numbers={"loss": 0.1}))
+    with log.path.open("a") as file:
+        file.write(line * 50_000)
+    start = time.process_time()
+    assert status_of(run_dir).share == 0.25
+    assert time.process_time() - start < 0.5
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_runner_alone_and_ends_in_order(command, run_dir, store):

@@ -2,7 +2,6 @@ import dataclasses
 import json
 import math
 import multiprocessing
-import threading
 from pathlib import Path
 
 from hypothesis import given
@@ -23,7 +22,6 @@ from kistack.execution.events import (
     Warned,
     from_line,
     read_events,
-    tail,
     to_line,
 )
 
@@ -101,21 +99,6 @@ def test_a_reader_may_begin_at_the_end(tmp_path):
 def test_a_disk_that_refuses_does_not_raise(tmp_path):
     assert not EventLog(tmp_path / "nowhere" / "e").write(EXAMPLES[0])
     assert not EventLog(Path("/dev/full")).write(EXAMPLES[0])
-
-
-def test_following_gives_all_that_was_written_before_the_end(tmp_path):
-    log = EventLog(tmp_path / "e")
-    ended = threading.Event()
-
-    def write():
-        for event in EXAMPLES:
-            log.write(event)
-        ended.set()
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    assert list(tail(tmp_path / "e", stop=ended.is_set, poll=0.01)) == EXAMPLES
-    thread.join()
 
 
 def _write_many(path, name):

@@ -359,6 +359,15 @@ def raised(store, run_dir):
     return ""
 
 
+def test_a_system_without_room_for_a_worker_is_told(store, run_dir, monkeypatch):
+    def refuse(*_args, **_more):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("kistack.execution.supervision.subprocess.Popen", refuse)
+    with pytest.raises(StepFailed, match="no worker process can be started: Cannot allocate memory"):
+        execute(pipeline(write()), store, {}, run_dir).require()
+
+
 def test_a_broken_display_or_tracker_does_not_end_the_run(store, run_dir):
     class Broken(Host):
         def call(self, hook, **arguments):

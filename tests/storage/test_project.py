@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from kistack.errors import InputError, StoreError
@@ -54,3 +56,13 @@ def test_a_file_in_the_way_is_named(tmp_path):
     with pytest.raises(StoreError, match="is not a folder"):
         Project(tmp_path).store()
     assert (tmp_path / ".kistack").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkeypatch):
+    def refuse(self, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(StoreError, match=r"cannot write to .*\.kistack.* Permission denied") as caught:
+        Project(tmp_path).ledger()
+    assert "writable" in caught.value.hint
