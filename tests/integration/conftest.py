@@ -1,0 +1,54 @@
+"""Models, commands and environments for tests of the whole."""
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import tinydesk
+import toys
+
+from kistack.cli import main
+from kistack.cli.output import out
+from kistack.plugins.host import load_host
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """A folder with ``llama`` and ``encoder``."""
+    return tinydesk.write_tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def command(monkeypatch, toy_project, capsys):
+    """Run a command in the toy project with these plugins beside the toys; returns code, stdout, stderr."""
+    monkeypatch.chdir(toy_project)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments, **plugins):
+        host = load_host(entry_points=False, extra={"toys": toys, **plugins})
+        for module in ("kistack.cli.places", "kistack.cli.assets", "kistack.cli.bundles", "kistack.cli.demoing"):
+            monkeypatch.setattr(f"{module}.host", lambda: host)
+        capsys.readouterr()
+        code = main.run([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    yield call
+    out.quiet = out.debug = out.strict = False
+
+
+@pytest.fixture(scope="session")
+def toy_environment(tmp_path_factory):
+    """Environment of a process in which toys and misfits are the only installed plugins."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[kistack]\ntoys = toys\nbulky = misfits:bulky\n")
+    for module in ("toys.py", "misfits.py"):
+        (site / module).write_text((TESTS / module).read_text())
+    real = ",".join(p.name for p in metadata.entry_points(group="kistack") if p.name not in {"toys", "bulky"})
+    return {**os.environ, "PYTHONPATH": str(site), "KISTACK_DISABLE_PLUGINS": real, "COLUMNS": "200"}
