@@ -83,12 +83,12 @@ print(source.traits(settings).network)
 found = source.inspect(settings)
 print(int(found.fact("params")), found.facets["precision"], found.kind)
 resolved = source.resolve(settings, None, {})
-print(resolved.revision, resolved.role, source.licence(resolved) if hub.cached("org/tiny") else "uncached")
+print(resolved.revision, resolved.role, source.licence(settings), hub.cached("org/tiny"))
 print(source.fetch(resolved).name)
 print(source.traits(resolved).network, source.licence(resolved), source.inspect(resolved) == found)
 """
     lines = ask_online(hub_server, tmp_path, code).splitlines()
-    assert lines == ["True", "47392 fp32 model", f"{COMMIT} model uncached", COMMIT, "False MIT True"]
+    assert lines == ["True", "47392 fp32 model", f"{COMMIT} model MIT None", COMMIT, "False MIT True"]
     fetched = [line.rpartition("/")[2] for line in hub_server.asked if line.startswith("GET") and "/resolve/" in line]
     assert fetched.count("model.safetensors") == 1
     assert fetched.index("model.safetensors") > fetched.index("config.json")

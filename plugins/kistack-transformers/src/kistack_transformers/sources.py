@@ -145,22 +145,26 @@ class ModelSource(Stage):
         size = float(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()))
         return {"model": {**found.facts, "bytes": size}}
 
+    def cards(self, settings: Any) -> Path:
+        """Where the model's card, licence and templates can be read: its own place, unless a source knows better."""
+        return self.locate(settings)
+
     def licence(self, settings: Any) -> str:
         """SPDX identifier of the model's licence: from its model card or GGUF metadata; empty where none is stated."""
-        place = self.locate(settings)
+        place = self.cards(settings)
         if place.is_dir():
             return licences.of_card(place)
         return licences.spdx(gguf_files.licence(place)) or licences.of_card(place.parent)
 
     def licence_text(self, settings: Any) -> str:
         """The licence's text: beside the model, else of a licence that reads the same for every work."""
-        place = self.locate(settings)
+        place = self.cards(settings)
         beside = licences.text_in(place if place.is_dir() else place.parent)
         return beside or licences.shipped(self.licence(settings))
 
     def knowledge_cutoff(self, settings: Any) -> str:
         """Until when the model knows the world (``YYYY-MM``), where its card or chat template says so."""
-        place = self.locate(settings)
+        place = self.cards(settings)
         folder = place if place.is_dir() else place.parent
         texts = [p.read_text(encoding="utf-8", errors="replace") for p in _telling(folder) if p.is_file()]
         if not place.is_dir():
@@ -275,6 +279,11 @@ class HubSource(ModelSource):
         name, revision = self._named(settings)
         commit = hub.commit(name, revision)
         return replace(self._found(settings), identity=hashlib.sha256(f"hub {name} {commit}".encode()).hexdigest())
+
+    def cards(self, settings: Any) -> Path:
+        """The folder in the cache; of a model that is not there, the one with its small files, which are fetched."""
+        name, revision = self._named(settings)
+        return hub.cached(name, revision) or hub.peek(name, revision)[0]
 
     def _found(self, settings: Any) -> Type:
         name, revision = self._named(settings)
