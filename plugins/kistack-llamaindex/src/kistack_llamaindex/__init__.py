@@ -1,0 +1,1 @@
+"""Retrieval: documents cut into LlamaIndex nodes, embedded, stored on disk, searched exactly."""

@@ -1,0 +1,98 @@
+"""What an index costs to build, to keep and to ask. Pure arithmetic; constants measured on 2 x86-64 cores."""
+
+from __future__ import annotations
+
+from kistack.domain.artifacts import Type
+from kistack.domain.facts import Profile
+from kistack.domain.records import Estimate
+from kistack.plugins.costs import embed_seconds, machine
+from kistack_llamaindex.settings import RetrieverSettings
+
+#: Tokens that the prompt spends on a passage beside its text: its number in brackets and a line break.
+NUMBERING_TOKENS = 4
+
+#: Seconds to import LlamaIndex and transformers and to load a small embedder.
+_START_SECONDS = 5.0
+#: Seconds to cut out one passage (LlamaIndex nodes are rich objects).
+_SPLIT_SECONDS = 1.2e-3
+#: Resident bytes of a worker with LlamaIndex, torch and transformers; of the last two only, beside a runtime's own.
+_BUILD_BYTES, _OPEN_BYTES = 0.33e9, 0.25e9
+#: Bytes around the text of a stored passage: its ids, title, date, and the names of the fields.
+_ROW_BYTES = 150.0
+#: Bytes that a passage takes in memory as a node while the index is built.
+_NODE_BYTES = 6e3
+#: Tokens of a question, and seconds that a forward pass costs whatever its length.
+_QUERY_TOKENS, _CALL_SECONDS = 18.0, 8e-3
+#: Width of a vector, and parameters, of an embedder nobody has looked at (MiniLM-L6).
+_DIMENSION, _PARAMS, _EMBEDDER_BYTES = 384.0, 22.7e6, 91e6
+
+
+def count_passages(settings: RetrieverSettings, documents: float, tokens: float) -> tuple[float, float]:
+    """(passages, mean tokens of one) that ``documents`` of ``tokens`` in all are cut into, lengths taken as even."""
+    mean = tokens / max(1.0, documents)
+    if mean <= settings.chunk_tokens:
+        return documents, mean
+    step = settings.chunk_tokens - settings.overlap
+    # Passages end at sentences: they are not quite full.
+    per_document = 1 + (mean - settings.chunk_tokens) / (0.9 * step)
+    return documents * per_document, (mean + (per_document - 1) * settings.overlap) / per_document
+
+
+def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, embedder: Type) -> Estimate:
+    """Costs of building, and the facts of the index."""
+    documents = corpus.fact("count", profile.number("corpus.documents", 1.0))
+    tokens = corpus.fact("tokens", 60.0 * documents)
+    text_bytes = corpus.fact("bytes", 4.5 * tokens)
+    passages, passage_tokens = count_passages(settings, documents, tokens)
+    dimension = embedder.fact("hidden", _DIMENSION)
+    stored = passages * (4 * dimension + _ROW_BYTES) + text_bytes * max(
+        1.0, passages * passage_tokens / max(1.0, tokens)
+    )
+    seconds = (
+        _START_SECONDS
+        + passages * _SPLIT_SECONDS
+        + embed_seconds(_complete(embedder), passages * (passage_tokens + 2), machine(profile))
+    )
+    memory = (
+        _BUILD_BYTES
+        + 1.5 * embedder.fact("bytes", _EMBEDDER_BYTES)
+        + passages * (_NODE_BYTES + 8 * dimension)
+        + 3 * text_bytes
+        + settings.batch * min(settings.chunk_tokens, 512) * dimension * 4 * 30
+    )
+    facts = {
+        "bytes": stored,
+        "count": passages,
+        "documents": documents,
+        "dimension": dimension,
+        "passages": float(settings.top_k),
+        "passage_tokens": passage_tokens + NUMBERING_TOKENS,
+    }
+    costs = {"seconds": seconds, "peak_bytes": memory, "scratch_bytes": passages * 4 * dimension}
+    return Estimate(costs, {"index": facts})
+
+
+def estimate_search(settings: RetrieverSettings, profile: Profile, index: Type) -> Estimate:
+    """Costs of the opened index on the serving machine; its embedder is the profile's.
+
+    One search embeds the question and reads every vector once. The memory holds torch and transformers too: a runtime
+    that has loaded them already shares them, so beside such a one this is an upper bound.
+    """
+    here = machine(profile, "serving")
+    facts = {name: profile.number(f"embedder.{name}") for name in ("params", "vocab", "hidden", "bytes")}
+    embedder = _complete(Type("embedder", facts={name: value for name, value in facts.items() if value}))
+    vectors = 4 * index.fact("count", 1.0) * index.fact("dimension", embedder.fact("hidden", _DIMENSION))
+    searching = vectors / here.bandwidth * 2
+    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, here) + searching
+    costs = {
+        "query_seconds": query,
+        "peak_bytes": _OPEN_BYTES + 1.2 * embedder.fact("bytes", _EMBEDDER_BYTES) + vectors,
+    }
+    tokens = settings.top_k * index.fact("passage_tokens", 60.0)
+    return Estimate(costs, {"passages": {"tokens": tokens, "count": float(settings.top_k)}})
+
+
+def _complete(embedder: Type) -> Type:
+    """The embedder with the figures of a small one where it has none."""
+    assumed = {"params": _PARAMS, "hidden": _DIMENSION, "vocab": 30522.0, "bytes": _EMBEDDER_BYTES}
+    return Type(embedder.kind, embedder.format, facts={**assumed, **embedder.facts})
