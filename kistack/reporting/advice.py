@@ -26,7 +26,9 @@ def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
             page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept)))]
         page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept)[:_SHOWN])]
     if advice.rejected:
-        rejected = advice.rejected if every else _distinct(advice.rejected)
+        # A combination that is kept with other settings is not a rejected one to a reader.
+        names = {c.name for c in kept}
+        rejected = advice.rejected if every else tuple(c for c in _distinct(advice.rejected) if c.name not in names)
         rows = tuple(
             (c.name, r.limit, r.needs, r.allowed, r.admits) for c in rejected for r in c.rejections[: 9 if every else 1]
         )
