@@ -96,7 +96,7 @@ def test_fewer_pairs_than_a_technique_needs(command, toy_project):
     [
         ("steps: [{use: retrieve/toi}]", ("has a stage 'retrieve/toi'", "did you mean retrieve/toy")),
         ("steps: [{use: prune/x}]", ("no installed plugin has a stage 'prune/x'", "installed: ", "tune/toy")),
-        ("steps: [{use: quantize/toy}, {use: tune/toy}]", ("step 2 (tune/toy)", "came through quantize/toy", "tune before")),
+        ("steps: [{use: quantize/toy}, {use: tune/toy}]", ("step 2 (tune/toy)", "through quantize/toy", "tune before")),
         ("steps: [{use: quantize/toy}, {use: quantize/toy}]", ("step 2 (quantize/toy)", "quantize once, last")),
         ("steps: !!python/object/apply:os.system ['true']", ("plan.yaml:1", "tag")),
         ("steps: [{use: tune/toy, with: {rank: -1}}]", ("rank", "-1")),

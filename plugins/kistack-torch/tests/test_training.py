@@ -10,7 +10,7 @@ import torch
 from kistack_torch import devices, models
 from kistack_torch.batching import Example
 from kistack_torch.testing import tiny_model
-from kistack_torch.training import CompletionLoss, TrainingOptions, choose_attention, train
+from kistack_torch.training import CompletionLoss, TrainingOptions, _is_due, choose_attention, train
 
 from kistack.errors import StepFailed
 from kistack.testing.context import LocalContext
@@ -197,3 +197,14 @@ def test_short_texts_train_with_plain_attention_on_a_cpu(folder):
     assert model.config._attn_implementation == "eager"
     assert choose_attention(model, 513) == "sdpa"
     assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(60.0, [3, 6, 12, 24, 48, 96, 156, 216]), (2.0, [2, 4, 6, 8])])
+def test_a_young_training_saves_sooner(longest, expected):
+    options = _with(checkpoint_steps=0, checkpoint_seconds=longest)
+    saved = [0]
+    for now in range(1, expected[-1] + 1):
+        if _is_due(now, now - saved[-1], now, options):
+            saved.append(now)
+    assert saved[1:] == expected
+    assert not _is_due(7, 1e9, 1e9, _with(checkpoint_steps=0, checkpoint_seconds=0.0))
