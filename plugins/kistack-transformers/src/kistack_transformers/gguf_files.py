@@ -38,9 +38,9 @@ _NUMBERS = {
 #: ``tokenizer.json`` spends about this much on a token, its merge included (measured: 3.5 MB for 49,152).
 _TOKEN_BYTES = 72.0
 
-#: Seconds on one core: starting torch and transformers; reading metadata (twice) per token; unpacking and writing per
-#: parameter. Measured with SmolLM2-135M: 12 s in all on a quiet machine.
-_START_SECONDS, _SECONDS_PER_TOKEN, _SECONDS_PER_PARAM = 5.0, 1.1e-4, 1.5e-8
+#: Seconds on one core: starting torch and transformers; reading metadata (twice) per token; unpacking, casting and
+#: writing per parameter. Measured with SmolLM2-135M: 19 s of CPU time on a busy machine.
+_START_SECONDS, _SECONDS_PER_TOKEN, _SECONDS_PER_PARAM = 6.0, 1.5e-4, 2.5e-8
 
 
 def choose_format(header: Header, wanted: str) -> tuple[str, str]:
