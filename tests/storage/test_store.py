@@ -3,6 +3,8 @@ import errno
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -266,6 +268,24 @@ def test_a_full_disk_while_bringing_in_an_input(store):
     with pytest.raises(StoreError, match="disk full while bringing in corpus"):
         store.put("corpus", "jsonl", fill, "corpus/1")
     assert not list((store.root / "tmp").iterdir())
+
+
+def test_a_disk_that_is_really_full_in_the_middle_of_a_file(store):
+    code = (
+        "import resource, sys; from pathlib import Path; from kistack.errors import StoreError;"
+        "from kistack.storage.store import Store; store = Store(Path(sys.argv[1]));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536));\n"
+        "try: store.put('model', 'hf', lambda f: (f / 'weights').write_bytes(b'x' * 10**6), 'model/1')\n"
+        "except StoreError as error: print(error.message)"
+    )
+    home = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store.root)], capture_output=True, text=True, check=True, cwd=home
+    )
+    assert "disk full while bringing in model model/1: 65.5 kB needed" in done.stdout
+    assert not list((store.root / "tmp").iterdir())
+    assert not list((store.root / "artifacts").iterdir())
+    assert store.lookup("model/1") is None
 
 
 def test_a_disk_that_refuses_or_is_no_folder(tmp_path, store, monkeypatch):
