@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import resource
@@ -248,8 +249,6 @@ def _speed(
 ) -> dict[str, Any]:
     new = sum(c.new_tokens for c in singles)
     seconds = math.fsum(c.seconds for c in singles)
-    # Linux counts kilobytes here, macOS bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "latency_seconds": [c.seconds + s for c, s in zip(singles, searching, strict=True)],
         "first_token_seconds": [c.first_token_seconds + s for c, s in zip(singles, searching, strict=True)],
@@ -257,8 +256,18 @@ def _speed(
         "tokens_per_second": new / seconds if seconds else 0.0,
         "batched_answers_per_second": len(batched) / elapsed if elapsed else 0.0,
         "batched_tokens_per_second": sum(c.new_tokens for c in batched) / elapsed if elapsed else 0.0,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "peak_bytes": _peak_bytes(),
     }
+
+
+def _peak_bytes() -> int:
+    """The most memory this process held at once: where Linux tells, since the worker began this step."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    # Elsewhere the whole life of the process counts; macOS counts bytes, others kilobytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def serving_load(profile: Profile, passages_tokens: float = 0.0) -> Load:
