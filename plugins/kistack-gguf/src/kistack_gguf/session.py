@@ -174,9 +174,8 @@ class LlamaCppSession:
         if not isinstance(context, str):
             head = scorer.tokenize(self._chat.render(context))
             return head + scorer.tokenize(said), len(head)
-        begin = (
-            [int(self._metadata.values["tokenizer.ggml.bos_token_id"])] if self._metadata.flag("add_bos_token") else []
-        )
+        bos = self._metadata.values.get("tokenizer.ggml.bos_token_id")
+        begin = [int(bos)] if bos is not None and self._metadata.flag("add_bos_token") else []
         if not context:
             return begin + scorer.tokenize(said), len(begin) + 1
         head, whole = scorer.tokenize(context), scorer.tokenize(context + said)
