@@ -112,10 +112,15 @@ def _beside(place: Workspace, plan: Plan, record: RunRecord) -> SystemScore:
 
     from kistack.composition.arranging import plan_of
 
-    own = [step for step in plan.steps if step.kind == VERSUS]
-    alone = plan.model_copy(update={"steps": tuple(own)}) if own else plan_of(VERSUS, place.host)
-    if alone.steps == plan.steps:
+    own = tuple(step for step in plan.steps if step.kind == VERSUS) or plan_of(VERSUS, place.host).steps
+    if own == plan.steps:
         return replace(record.systems["plan"], name=VERSUS)
+    # Answers are compared, so the evaluators that put the model to work once more are left out.
+    evaluators = place.host.stages_of("evaluate")
+    reading = tuple(
+        e.name for e in evaluators if not any(p.opened for p in place.host.traits(e.name).consumes.values())
+    )
+    alone = plan.model_copy(update={"steps": own, "evaluate": reading})
     out.say("the same questions with retrieve alone …")
     return replace(_run(place, alone).systems["plan"], name=VERSUS)
 

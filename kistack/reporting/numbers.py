@@ -9,10 +9,9 @@ from kistack.domain.records import Measurement
 from kistack.units import format_count, format_duration, format_size
 
 #: Metrics between 0 and 1 that are shown in percent.
-SHARES = frozenset(
-    {"contained", "exact_match", "token_f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage", "recall"}
-)
+SHARES = frozenset({"contained", "exact_match", "f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage"})
 DASH = "-"
+_UNITS = frozenset({"B", "s", "1/s", "USD"})
 #: From here on counts are rounded.
 _MANY = 1_000_000
 
@@ -76,18 +75,19 @@ def percent(value: float) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether a metric lies between 0 and 1 and is shown in percent."""
-    return metric in SHARES or metric.startswith("recall_at_")
+    return metric in SHARES or metric.startswith("recall@")
 
 
 def metric_text(metric: str, m: Measurement) -> str:
     """A measured metric with its 95 % interval where it has one."""
     if is_share(metric):
-        if m.low == m.high:
-            return f"{100 * m.value:.1f} %"
-        return f"{100 * m.value:.1f} % [{100 * m.low:.1f}, {100 * m.high:.1f}]"
-    if m.low == m.high:
-        return shown(m.value, m.unit)
-    return f"{shown(m.value, m.unit)} [{shown(m.low, m.unit)}, {shown(m.high, m.unit)}]"
+        value, low, high = (f"{100 * n:.1f}" for n in (m.value, m.low, m.high))
+        value += " %"
+    else:
+        # A score's name says what it counts; only sizes, times and rates need their unit at each number.
+        unit = m.unit if m.unit in _UNITS else ""
+        value, low, high = (shown(n, unit) for n in (m.value, m.low, m.high))
+    return value if m.low == m.high else f"{value} [{low}, {high}]"
 
 
 def ratio(measured: float, predicted: float) -> str:

@@ -17,8 +17,8 @@ RUN_DOCUMENT_SCHEMA = 1
 
 #: Metrics in the order a reader asks for them; others follow by name.
 _ORDER = (
-    "contained", "exact_match", "token_f1", "rouge_l", "bleu", "perplexity", "latency_p50", "latency_p95",
-    "first_token_p50", "tokens_per_second", "peak_bytes", "bytes",
+    "contained", "exact_match", "f1", "rouge_l", "bleu", "perplexity", "recall@1", "recall@3", "recall@5", "mrr",
+    "latency_p50", "latency_p95", "first_token_p50", "tokens_per_second", "peak_bytes", "bytes",
 )  # fmt: skip
 #: Predicted cost to the metric that measures it.
 _MEASURED_BY = {
@@ -94,7 +94,13 @@ def difference_text(metric: str, result: PairedResult) -> str:
 
 
 def _unavailable(systems: Mapping[str, SystemScore]) -> list[Block]:
-    lines = [f"{name}: {metric}: {why}" for name, s in systems.items() for metric, why in s.unavailable.items()]
+    """What has no number and why; one line for each reason."""
+    reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for name, system in systems.items():
+        for metric, why in system.unavailable.items():
+            names, metrics = reasons.setdefault(why, ({}, {}))
+            names[name] = metrics[metric] = None
+    lines = [f"{', '.join(names)}: no {', '.join(metrics)}: {why}" for why, (names, metrics) in reasons.items()]
     return [Heading("Not available"), Bullets(tuple(lines))] if lines else []
 
 
@@ -145,7 +151,10 @@ def _facts(steps: tuple[StepRecord, ...]) -> list[Block]:
     """What training steps say of themselves: losses, divergences."""
     lines = []
     for step in steps:
-        told = {n: v for n, v in step.results.items() if n.partition(".")[2].startswith(("kl", "loss", "agreement"))}
+        # What it merely passes on from an input, another step has told.
+        read = {(n.partition(".")[2], v) for n, v in step.facts.items()}
+        own = {n: v for n, v in step.results.items() if (n.partition(".")[2], v) not in read}
+        told = {n: v for n, v in own.items() if n.partition(".")[2].startswith(("kl", "loss", "agreement"))}
         if told:
             lines.append(f"{step.use}: " + ", ".join(f"{n} {v:.4g}" for n, v in told.items()))
     return [Heading("What the steps report"), Bullets(tuple(lines))] if lines else []
