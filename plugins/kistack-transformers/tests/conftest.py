@@ -22,13 +22,15 @@ from safetensors.torch import load_file
 COMMIT = "a" * 40
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """A matrix of 32 columns is slower on two threads than on one, and waits for the other where cores are shared."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "threads", lambda: 1)
         yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
