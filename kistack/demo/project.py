@@ -10,7 +10,7 @@ from typing import Any
 
 from kistack.demo.documents import Document, documents_as_of
 from kistack.demo.pairs import TEST_PAIRS, TRAIN_PAIRS, pairs_as_of
-from kistack.demo.releases import DATES, LATEST, known_date
+from kistack.demo.releases import DATES, LATEST, known_date, load_table
 from kistack.domain.scenario import SCENARIO_FILE
 from kistack.errors import DataError
 from kistack.storage.files import storing, write_atomic
@@ -145,8 +145,8 @@ def _lines(records: Iterable[Mapping[str, Any]]) -> str:
 
 def _generated(folder: Path) -> set[str]:
     """Names that an earlier call, for whatever date, may have written and that exist."""
-    names = {name for day in DATES for name in documents_as_of(day)}
-    possible = [SCENARIO_FILE, PAIRS, *(f"{DOCUMENTS}/{name}.jsonl" for name in sorted(names))]
+    products = {row.product for row in load_table()}
+    possible = [SCENARIO_FILE, PAIRS, *(f"{DOCUMENTS}/{product}.jsonl" for product in products)]
     possible += [f"{SNAPSHOTS}/{day}/releases.jsonl" for day in DATES]
     return {name for name in possible if (folder / name).is_file()}
 
