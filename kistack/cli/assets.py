@@ -70,6 +70,9 @@ def models_fetch(
 
     claimed = claim(what, host().sources())
     stage = claimed.stage
+    # A source of models elsewhere can bring them here; one of local files has nothing to fetch.
+    if bring := getattr(stage, "fetch", None):
+        bring(claimed.settings)
     found = stage.inspect(claimed.settings)
     if not quiet:
         out.say(f"{what}: {stage.name}, {shown(found.fact('params'))} parameters, {shown(found.fact('bytes'), 'B')}")
