@@ -196,3 +196,16 @@ def test_more_number_texts():
 
 def test_rich_markup_in_data_is_shown_as_it_is():
     assert "[bold]x[/bold]" in as_text([Paragraph("[bold]x[/bold]"), Table(("[red]",), (("[/]",),))])
+
+
+def test_a_step_does_not_report_what_it_only_passes_on():
+    steps = (
+        StepRecord(use="distill/x", key="a", status="done", results={"model.kl_after": 0.5, "model.loss": 2.0}),
+        StepRecord(
+            use="tune/x", key="b", status="done", facts={"model.kl_after": 0.5, "model.loss": 2.0},
+            results={"model.kl_after": 0.5, "model.loss": 1.0},
+        ),
+    )  # fmt: skip
+    text = as_text(run_page(RunRecord("r", "done", {"steps": []}, "d", {}, steps=steps)))
+    told = [line.strip(" •") for line in text.splitlines() if "model." in line]
+    assert told == ["distill/x: model.kl_after 0.5, model.loss 2", "tune/x: model.loss 1"]
