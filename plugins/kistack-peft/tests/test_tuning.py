@@ -54,7 +54,7 @@ def test_equal_work_gives_equal_bytes_wherever_it_is_done(tmp_path, base, pairs)
 def test_a_stopped_training_ends_with_the_same_bytes(tmp_path, base, pairs, monkeypatch):
     from kistack_torch import training
 
-    monkeypatch.setattr(training, "_is_due", lambda step, seconds, options: step % 3 == 0)
+    monkeypatch.setattr(training, "_is_due", lambda step, *_: step % 3 == 0)
     settings = SETTINGS.model_copy(update={"dropout": 0.2, "dtype": "bf16"})
     whole, _ = _tune(tmp_path / "whole", base, pairs, settings)
 

@@ -23,7 +23,7 @@ def _logits(rows, vocabulary, seed, scale=3.0):
 
 def _teacher(logits, k, temperature):
     relative, ids = top_k(logits, k)
-    return distribution(ids, relative, tail_logsumexp(logits, ids, temperature), temperature)
+    return distribution(ids, relative, tail_logsumexp(logits, ids, [temperature])[:, 0], temperature)
 
 
 def _naive_coarse(teacher, student, k, temperature):

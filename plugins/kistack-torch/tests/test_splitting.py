@@ -49,14 +49,14 @@ def _check_against_whole(model, split):
     assert torch.allclose(chunks, model(input_ids=ids).logits.flatten(0, 1)[rows], atol=1e-5)
 
 
-@pytest.mark.parametrize("least", [16, 3])
-def test_gradients_are_those_of_the_whole_model(folder, monkeypatch, least):
-    monkeypatch.setattr(splitting, "_CHUNK_BYTES", 1)
-    monkeypatch.setattr(splitting, "_LEAST_ROWS", least)
+@pytest.mark.parametrize(("head", "loss"), [(1 << 20, 1 << 20), (1 << 20, 1), (3 * 320 * 4, 1), (1, 1)])
+def test_gradients_are_those_of_the_whole_model(folder, monkeypatch, head, loss):
+    monkeypatch.setattr(splitting, "_HEAD_BYTES", head)
+    monkeypatch.setattr(splitting, "_LOSS_BYTES", loss)
+    monkeypatch.setattr(splitting, "_LEAST_ROWS", 1)
     model = _model(folder)
     split = SplitModel(model)
     assert split.is_split
-    assert split.chunk_rows == least
     _check_against_whole(model, split)
 
 
@@ -71,3 +71,29 @@ def test_the_probe_leaves_the_mode_alone(folder):
     model = _model(folder).train()
     SplitModel(model)
     assert model.training
+
+
+def test_reading_two_models_side_by_side_leaves_gradients_on(folder):
+    one, two = SplitModel(_model(folder)), SplitModel(_model(folder))
+    ids, rows = torch.arange(8)[None], torch.arange(8)
+    pairs = zip(one.each_chunk(ids, rows), two.each_chunk(ids, rows), strict=False)
+    assert not any(a.requires_grad or b.requires_grad for (_, a), (_, b) in pairs)
+    del pairs
+    assert torch.is_grad_enabled()
+
+
+def test_a_stretch_without_terms_has_no_gradient(folder, monkeypatch):
+    monkeypatch.setattr(splitting, "_LOSS_BYTES", 1)
+    monkeypatch.setattr(splitting, "_LEAST_ROWS", 2)
+    model = _model(folder)
+    ids, rows, targets = torch.arange(8)[None], torch.arange(4), torch.arange(4)
+
+    def term(part, logits):
+        return cross_entropy(logits, targets[part]) if part.start else torch.zeros(())
+
+    split = SplitModel(model)
+    found = split.backward(ids, rows, term)
+    loss = cross_entropy(model(input_ids=ids).logits[0, 2:4], targets[2:])
+    (expected,) = torch.autograd.grad(loss, [model.model.layers[0].mlp.up_proj.weight])
+    assert found == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert torch.allclose(model.model.layers[0].mlp.up_proj.weight.grad, expected, atol=1e-5)

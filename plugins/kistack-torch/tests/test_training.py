@@ -207,4 +207,6 @@ def test_a_young_training_saves_sooner(longest, expected):
         if _is_due(now, now - saved[-1], now, options):
             saved.append(now)
     assert saved[1:] == expected
-    assert not _is_due(7, 1e9, 1e9, _with(checkpoint_steps=0, checkpoint_seconds=0.0))
+    assert not _is_due(7, 1e9, 1e9, _with(checkpoint_steps=0, checkpoint_seconds=0.0), cost=1.0)
+    assert not _is_due(7, 70, 1e4, options, cost=5.0)  # large checkpoints are written less often
+    assert _is_due(7, 110, 1e4, options, cost=5.0)

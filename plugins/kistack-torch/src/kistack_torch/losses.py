@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,23 +62,28 @@ class TopK:
 
 
 def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest logits of each row relative to its largest (so 0 comes first), and their ids: both (n, k)."""
-    values, ids = logits.float().topk(k, dim=-1)
+    """The k largest logits of each row relative to its largest (so 0 comes first) in fp32, and their ids: (n, k)."""
+    values, ids = logits.topk(k, dim=-1)
+    values = values.float()
     return values - values[:, :1], ids
 
 
-def tail_logsumexp(logits: torch.Tensor, ids: torch.Tensor, temperature: float) -> torch.Tensor:
-    """The log of Σ exp((z_i - max z)/T) over all tokens but ``ids``: (n,) fp32, -inf where none is left.
+def tail_logsumexp(logits: torch.Tensor, ids: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
+    """At each temperature T, log Σ exp((z_i - max z)/T) over all tokens but ``ids``: (n, temperatures) fp32.
 
-    With it the k kept logits give exact probabilities at that temperature without the other logits.
+    With it the k kept logits give exact probabilities at these temperatures without the other logits. -inf where no
+    token is left.
     """
-    scaled = logits.float() / temperature
-    scaled = scaled - scaled.amax(dim=-1, keepdim=True)
-    return scaled.scatter(1, ids, float("-inf")).logsumexp(dim=-1)
+    rest = logits.float() - logits.amax(dim=-1, keepdim=True).float()
+    rest.scatter_(1, ids, float("-inf"))
+    return torch.stack([rest.mul(1 / t).exp_().sum(dim=-1).log() for t in temperatures], dim=1)
 
 
 def distribution(ids: torch.Tensor, relative: torch.Tensor, tail: torch.Tensor, temperature: float) -> TopK:
-    """The teacher's distribution from what ``top_k`` and ``tail_logsumexp`` (at this temperature) kept of it."""
+    """The teacher's distribution from what ``top_k`` and ``tail_logsumexp`` kept of it.
+
+    ``relative``: (n, k) logits; ``tail``: (n,), the column of this temperature.
+    """
     scaled = relative.float() / temperature
     total = torch.logaddexp(scaled.logsumexp(dim=-1), tail.float())
     return TopK(ids.long(), scaled - total[:, None], tail.float() - total, temperature)

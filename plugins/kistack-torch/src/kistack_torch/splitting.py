@@ -11,8 +11,12 @@ from typing import Any
 
 import torch
 
-#: Logits of one chunk in fp32.
-_CHUNK_BYTES = 64 << 20
+#: Logits that are formed by one product with the head, in the model's number format. Larger products are faster, and
+#: the head's own gradient (as large as the head) is added up once for each.
+_HEAD_BYTES = 256 << 20
+#: Logits that a loss looks at at once, in fp32: temporaries of more than 32 MiB are given back to the system after
+#: every use (glibc) and cost four times as much as those that stay.
+_LOSS_BYTES = 24 << 20
 _LEAST_ROWS = 16
 
 
@@ -41,11 +45,6 @@ class SplitModel:
         self.model.train(training)
         return bool(torch.equal(whole, apart))
 
-    @property
-    def chunk_rows(self) -> int:
-        """How many positions' logits are computed at once."""
-        return max(_LEAST_ROWS, _CHUNK_BYTES // (4 * self.vocabulary))
-
     def states(self, ids: torch.Tensor) -> torch.Tensor:
         """What the head reads, for token ids (batch, length): (batch * length, hidden)."""
         if self.is_split:
@@ -61,33 +60,61 @@ class SplitModel:
 
     def each_chunk(self, ids: torch.Tensor, rows: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Without gradients: stretches of ``rows`` (positions in the flattened ``ids``) with their logits."""
+        # never suspended inside no_grad: two such generators side by side would leave gradients switched off
         with torch.no_grad():
             states = self.states(ids).index_select(0, rows)
-            for part in self._parts(len(rows)):
-                yield part, self.logits(states[part])
+        for outer in _stretches(0, len(rows), self._rows(_HEAD_BYTES, states.element_size())):
+            with torch.no_grad():
+                logits = self.logits(states[outer])
+            for part in _stretches(outer.start, outer.stop, self._rows(_LOSS_BYTES, 4)):
+                yield part, logits[part.start - outer.start : part.stop - outer.start]
 
     def backward(
         self, ids: torch.Tensor, rows: torch.Tensor, term: Callable[[slice, torch.Tensor], torch.Tensor]
     ) -> float:
-        """Add the gradient of the sum of ``term`` over chunks of ``rows`` to the parameters; returns that sum.
+        """Add the gradient of the sum of ``term`` over stretches of ``rows`` to the parameters; returns that sum.
 
-        ``term`` is given a stretch of ``rows`` and its logits, and returns a scalar. The graph of a chunk's logits is
-        freed before the next is built: the head's gradients go to the states first, then all at once into the layers.
+        ``term`` is given a stretch of ``rows`` and its logits, and returns a scalar. Gradients go from each stretch to
+        the logits, from those to the states, and then all at once into the layers: no graph over the whole vocabulary
+        outlives its stretch.
         """
         states = self.states(ids).index_select(0, rows)
         total = 0.0
         gradients = []
-        for part in self._parts(len(rows)):
-            leaf = states[part].detach().requires_grad_(states.requires_grad)
-            loss = term(part, self.logits(leaf))
-            loss.backward()
-            total += float(loss.detach())
-            if leaf.grad is not None:
-                gradients.append(leaf.grad)
-        if gradients:
+        for outer in _stretches(0, len(rows), self._rows(_HEAD_BYTES, states.element_size())):
+            leaf = states[outer].detach().requires_grad_(states.requires_grad)
+            logits = self.logits(leaf)
+            # the product's own gradient does not need its result: the gradient is written over it
+            flat = logits.detach().clone() if logits is leaf else logits.detach()
+            for part in _stretches(outer.start, outer.stop, self._rows(_LOSS_BYTES, 4)):
+                place = flat[part.start - outer.start : part.stop - outer.start]
+                total += _descend(place, part, term)
+            if logits.requires_grad:
+                logits.backward(flat)
+            gradients.append(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad)
+        if states.requires_grad:
             states.backward(torch.cat(gradients))
         return total
 
-    def _parts(self, count: int) -> Iterator[slice]:
-        for start in range(0, count, self.chunk_rows):
-            yield slice(start, min(count, start + self.chunk_rows))
+    def _rows(self, size: int, width: int) -> int:
+        return max(_LEAST_ROWS, size // (width * self.vocabulary))
+
+
+def _descend(place: torch.Tensor, part: slice, term: Callable[[slice, torch.Tensor], torch.Tensor]) -> float:
+    """The term over these logits; ``place`` is overwritten with its gradient."""
+    logits = place.detach().requires_grad_()
+    loss = term(part, logits)
+    if loss.requires_grad:  # a stretch without any term has none
+        loss.backward()
+    value = float(loss.detach())
+    gradient = logits.grad
+    if gradient is None:
+        place.zero_()
+    else:
+        place.copy_(gradient)
+    return value
+
+
+def _stretches(start: int, stop: int, size: int) -> Iterator[slice]:
+    for at in range(start, stop, size):
+        yield slice(at, min(stop, at + size))

@@ -34,6 +34,8 @@ from kistack_torch.splitting import SplitModel
 _EAGER_LENGTH = 512
 #: The first checkpoint is not worth writing sooner.
 _FIRST_SECONDS = 3.0
+#: Between two checkpoints pass so many times the seconds that one takes: a twentieth of the time goes into them.
+_PATIENCE = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +284,7 @@ def train(
         ctx.log(f"training goes on after optimizer step {resumed} of {len(run.steps)}")
     model.train()
     started = saved = time.monotonic()
-    speed = 0.0
+    speed = cost = 0.0
     while run.at < len(run.steps):
         loss = run.step()
         done += run.step_tokens[run.at - 1]
@@ -291,9 +293,10 @@ def train(
         ctx.progress(done, total, "tokens", loss=loss, tokens_per_second=speed)
         finished = run.at == len(run.steps)
         # what follows a long training (merging, comparing, writing) may be killed as well
-        if (finished and saved > started) or _is_due(run.at, now - saved, now - started, options):
+        if (finished and saved > started) or _is_due(run.at, now - saved, now - started, options, cost):
             run.save()
             saved = time.monotonic()
+            cost = saved - now
     model.eval()
     run.weights.release(full_precision=full_precision)
     return TrainingResult(
@@ -307,8 +310,9 @@ def train(
     )
 
 
-def _is_due(step: int, since_saved: float, since_started: float, options: TrainingOptions) -> bool:
+def _is_due(step: int, since_saved: float, since_started: float, options: TrainingOptions, cost: float = 0.0) -> bool:
+    """Whether to save after ``step``; ``cost`` is how many seconds the last time took."""
     by_steps = options.checkpoint_steps > 0 and step % options.checkpoint_steps == 0
     # 3, 6, 12, … seconds from the start, until they are checkpoint_seconds apart: few writes, little to lose
     interval = min(options.checkpoint_seconds, max(_FIRST_SECONDS, since_started / 2))
-    return by_steps or 0 < interval <= since_saved
+    return by_steps or (interval > 0 and max(interval, _PATIENCE * cost) <= since_saved)

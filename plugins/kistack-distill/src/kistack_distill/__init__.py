@@ -1,0 +1,1 @@
+"""Students taught by their teacher's token distributions."""
