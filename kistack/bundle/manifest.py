@@ -14,6 +14,8 @@ from kistack.domain.prompt import PromptTemplate
 from kistack.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
+#: In every run's folder.
+BUNDLE_FOLDER = "bundle"
 MANIFEST_SCHEMA = 1
 
 

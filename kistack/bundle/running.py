@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kistack.bundle.manifest import Licence, Manifest
+from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
 from kistack.bundle.writing import write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.domain.artifacts import Artifact, Opener
@@ -26,7 +26,6 @@ from kistack.storage.files import storing
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
 
-BUNDLE_FOLDER = "bundle"
 RECORD_FILE = "record.json"
 
 #: Distributions whose versions a record names, where they are installed.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kistack.advisor.recommend import advise
-from kistack.bundle.running import BUNDLE_FOLDER, run
 from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.domain.advice import Recommendation
@@ -17,7 +16,6 @@ from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
 from kistack.domain.scenario import Scenario, load_scenario
-from kistack.execution.events import Event
 from kistack.plugins.host import Host, default_host
 from kistack.profiling.assembly import profile
 from kistack.profiling.corpus import load_corpus, write_corpus
@@ -26,7 +24,8 @@ from kistack.profiling.splits import load_pairs
 from kistack.storage.project import Project
 from kistack.storage.store import Store
 
-__all__ = ["BUNDLE_FOLDER", "Workspace"]
+if TYPE_CHECKING:
+    from kistack.execution.events import Event
 
 
 def _silent(_line: str) -> None:
@@ -136,4 +135,7 @@ class Workspace:
         Raises:
             KistackError: the run failed or was cancelled; its record is in the ledger, finished steps are kept.
         """
+        # Deciding must not pay for what only running needs.
+        from kistack.bundle.running import run
+
         return run(self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh)

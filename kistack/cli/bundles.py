@@ -40,7 +40,7 @@ def _find(bundle: Path, folder: Path) -> Path:
     """The folder itself, or the bundle of the run of that name."""
     if bundle.exists():
         return bundle
-    from kistack.bundle.workspace import BUNDLE_FOLDER
+    from kistack.bundle.manifest import BUNDLE_FOLDER
     from kistack.errors import InputError
     from kistack.storage.project import Project
 

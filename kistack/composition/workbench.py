@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import machinery
 from importlib import util as importing
 from typing import Any
 
@@ -133,7 +134,7 @@ class Workbench:
     def _check(self, request: Request, traits: Traits, bound: Mapping[str, tuple[Bound, ...]]) -> None:
         stage = request.stage
         for package in traits.packages:
-            if importing.find_spec(package) is None:
+            if not _is_installed(package):
                 raise Unmet(f"{stage.name} needs the Python package {package!r}, which is not installed", "install it")
         for one, other, facet in traits.agree:
             values = {bound[port][0].type.read(facet) for port in (one, other) if port in bound} - {""}
@@ -226,3 +227,16 @@ class Workbench:
                 node = replace(node, step=request.step, purpose=request.purpose, auto=request.auto)
             self.nodes[node.key] = node
         return self.nodes[node.key]
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a module can be imported, found without importing the packages it lies in."""
+    top, *rest = package.split(".")
+    spec = importing.find_spec(top)
+    name = top
+    for part in rest:
+        if spec is None:
+            return False
+        name = f"{name}.{part}"
+        spec = machinery.PathFinder.find_spec(name, list(spec.submodule_search_locations or ()))
+    return spec is not None
