@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from kistack_torch import estimates
+
 from kistack.domain.artifacts import UNQUANTIZED, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.plugins import costs
 from kistack.plugins.stages import Context, Need, Out, Port, Settings, Stage, Traits
-from kistack_distill import sizing
+from kistack_distill.layers import kept_layers
 from kistack_distill.settings import ResponseSettings
 
 LEAST_PAIRS = 32
@@ -21,8 +23,8 @@ _SEEN, _MOST_EPOCHS = 1000, 8
 _EFFICIENCY_BF16, _EFFICIENCY_FP32 = 0.35, 0.45
 #: Pairs held out at most (see ``kistack_torch.examples.hold_out``); each is read twice by teacher and student.
 _MOST_HELD_OUT = 48
-#: Weight and two moments in fp32, and for a moment the checkpoint that is being replaced.
-_CHECKPOINT_BYTES = 2 * 12.0
+#: Seconds for imports and loading; logits of teacher and student that exist at once while they are compared.
+_START_SECONDS, _READING_BYTES = 12.0, 768 * 2**20
 
 
 class ResponseDistiller(Stage):
@@ -83,7 +85,7 @@ class ResponseDistiller(Stage):
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[ResponseSettings]:
         """Half the layers; a third of them where the teacher has many."""
-        count = sizing.pair_count(profile, inputs)
+        count = estimates.pair_count(profile, inputs)
         epochs = choose_epochs(count)
         layers = (inputs.get("teacher") or inputs.get("model") or Type("model")).fact("layers")
         suggested = [ResponseSettings(epochs=epochs)]
@@ -93,9 +95,9 @@ class ResponseDistiller(Stage):
 
     def resolve(self, settings: ResponseSettings, profile: Profile, inputs: Mapping[str, Type]) -> ResponseSettings:
         """Number format by the training machine, epochs by the number of pairs."""
-        changes: dict[str, object] = {"dtype": sizing.chosen_dtype(settings.dtype, profile)}
+        changes: dict[str, object] = {"dtype": estimates.chosen_dtype(settings.dtype, profile)}
         if settings.epochs == "auto":
-            changes["epochs"] = choose_epochs(sizing.pair_count(profile, inputs))
+            changes["epochs"] = choose_epochs(estimates.pair_count(profile, inputs))
         return settings.model_copy(update=changes)
 
     def estimate(self, settings: ResponseSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
@@ -105,38 +107,37 @@ class ResponseDistiller(Stage):
         teacher, here = inputs["teacher"], costs.machine(profile)
         student = student_type(settings, inputs)
         params = student.fact("params")
-        count, length = sizing.pair_count(profile, inputs), sizing.pair_tokens(inputs)
+        count, length = estimates.pair_count(profile, inputs), estimates.pair_tokens(inputs)
         judged = min(_MOST_HELD_OUT, settings.held_out * count)
         tokens = (count - judged) * length * settings.epochs
         head = costs.embedding_params(student)
-        computed = sizing.layer_params(student) + head
+        computed = estimates.layer_params(student) + head
         bf16 = settings.dtype == "bf16"
         efficiency = None if here.gpus else _EFFICIENCY_BF16 if bf16 else _EFFICIENCY_FP32
         together = min(float(settings.batch_tokens), settings.batch * length)
         peak = here.flops_bf16 if bf16 else here.flops_fp32
-        reading = 4 * judged * length * (computed + sizing.layer_params(teacher) + head) / (0.5 * peak)
+        reading = 4 * judged * length * (computed + estimates.layer_params(teacher) + head) / (0.5 * peak)
         training = costs.train_seconds(computed, computed, tokens, here, settings.dtype, efficiency=efficiency)
-        size = 2 * params + sizing.TOKENIZER_BYTES * student.fact("vocab")
-        logits = sizing.LOGIT_BYTES / (4 * student.fact("vocab", 1.0))
+        size = 2 * params + estimates.TOKENIZER_BYTES * student.fact("vocab")
         return Estimate(
             costs={
-                "seconds": 2 * sizing.START_SECONDS + reading + training,
+                "seconds": 2 * _START_SECONDS + reading + training,
                 "peak_bytes": max(
-                    costs.train_peak_bytes(
+                    estimates.training_bytes(
                         student,
                         params,
-                        together,
-                        length,
-                        settings.dtype,
-                        checkpointing=settings.recompute,
-                        logit_tokens=min(logits, together),
+                        together=together,
+                        length=length,
+                        logits=together,
+                        dtype=settings.dtype,
+                        recompute=settings.recompute,
                     ),
                     costs.WORKER_BYTES
                     + costs.model_bytes(teacher, settings.dtype)
                     + costs.model_bytes(student, settings.dtype)
-                    + 8 * sizing.LOGIT_BYTES,
+                    + _READING_BYTES,
                 ),
-                "scratch_bytes": params * _CHECKPOINT_BYTES,
+                "scratch_bytes": params * estimates.CHECKPOINT_BYTES,
             },
             facts={"model": {"params": params, "layers": student.fact("layers"), "bytes": size}},
         )
@@ -160,7 +161,7 @@ _DEEP = 12
 
 def choose_epochs(count: float) -> int:
     """How often to see each of ``count`` pairs."""
-    return max(1, min(_MOST_EPOCHS, round(_SEEN / count))) if count else 2
+    return estimates.epochs_for(count, _SEEN, _MOST_EPOCHS)
 
 
 def student_type(settings: ResponseSettings, inputs: Mapping[str, Type]) -> Type:
@@ -172,10 +173,10 @@ def student_type(settings: ResponseSettings, inputs: Mapping[str, Type]) -> Type
     if not layers:
         return teacher
     kept = len(kept_of(layers, settings))
-    params = teacher.fact("params") - (1 - kept / layers) * sizing.layer_params(teacher)
+    params = teacher.fact("params") - (1 - kept / layers) * estimates.layer_params(teacher)
     return Type("model", "hf", teacher.facets, {**teacher.facts, "layers": kept, "params": params})
 
 
 def kept_of(layers: int, settings: ResponseSettings) -> tuple[int, ...]:
     """The layers that a student keeps under these settings."""
-    return sizing.kept_layers(layers, settings.keep_every)
+    return kept_layers(layers, settings.keep_every)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from kistack_torch import estimates
+
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.plugins import costs
 from kistack.plugins.stages import Context, Out, Port, Settings, Stage, Traits
-from kistack_distill import sizing
 from kistack_distill.settings import TopKSettings
 
 #: Share of the peak matrix product that reading with all logits reaches. Measured, see README.
 _EFFICIENCY_BF16, _EFFICIENCY_FP32 = 0.4, 0.5
+#: Seconds for imports and loading; logits that exist at once with their temporaries.
+_START_SECONDS, _LOGIT_BYTES = 12.0, 512 * 2**20
 
 
 class TopKSignals(Stage):
@@ -49,28 +52,28 @@ class TopKSignals(Stage):
 
     def resolve(self, settings: TopKSettings, profile: Profile, inputs: Mapping[str, Type]) -> TopKSettings:
         """Number format by the training machine."""
-        return settings.model_copy(update={"dtype": sizing.chosen_dtype(settings.dtype, profile)})
+        return settings.model_copy(update={"dtype": estimates.chosen_dtype(settings.dtype, profile)})
 
     def estimate(self, settings: TopKSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """2·N FLOPs a token, the head included at every position."""
         teacher, here = inputs["teacher"], costs.machine(profile)
-        dtype = sizing.chosen_dtype(settings.dtype, profile)
-        tokens = sizing.pair_count(profile, inputs) * sizing.pair_tokens(inputs)
-        work = 2 * (sizing.layer_params(teacher) + costs.embedding_params(teacher)) * tokens
+        dtype = estimates.chosen_dtype(settings.dtype, profile)
+        tokens = estimates.pair_count(profile, inputs) * estimates.pair_tokens(inputs)
+        work = 2 * (estimates.layer_params(teacher) + costs.embedding_params(teacher)) * tokens
         peak = here.flops_bf16 if dtype == "bf16" else here.flops_fp32
         efficiency = _EFFICIENCY_BF16 if dtype == "bf16" else _EFFICIENCY_FP32
         size = tokens * (6.0 * settings.k + 4.0 * len(settings.temperatures))
         return Estimate(
             costs={
-                "seconds": sizing.START_SECONDS + work / (efficiency * peak),
+                "seconds": _START_SECONDS + work / (efficiency * peak),
                 "peak_bytes": costs.WORKER_BYTES
                 + costs.model_bytes(teacher, dtype)
-                + 4 * sizing.LOGIT_BYTES
+                + _LOGIT_BYTES
                 + 2 * size
                 + 12.0 * settings.batch_tokens * (teacher.fact("hidden") + teacher.fact("ffn")),
                 "scratch_bytes": size,
             },
-            facts={"signals": {"bytes": size, "tokens": tokens, "count": sizing.pair_count(profile, inputs)}},
+            facts={"signals": {"bytes": size, "tokens": tokens, "count": estimates.pair_count(profile, inputs)}},
         )
 
     def run(self, settings: TopKSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from kistack_torch import estimates
+
 from kistack.domain.artifacts import UNQUANTIZED, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
@@ -24,14 +26,6 @@ _FEW, _MANY = 100, 2000
 #: Share of the peak matrix product that training reaches, and seconds for imports and loading. Measured: 135 M
 #: parameters in bf16, 195 tokens a pair, 360 tokens/s of one core that multiplies 420 GFLOP/s.
 _EFFICIENCY_BF16, _EFFICIENCY_FP32, _START_SECONDS = 0.36, 0.5, 15.0
-#: Bytes of a tokenizer's files per token of its vocabulary (measured: 3.5 MB for 49,152).
-_TOKENIZER_BYTES = 72.0
-#: Weight and two moments in fp32, and for a moment the checkpoint that is being replaced.
-_CHECKPOINT_BYTES = 2 * 12.0
-#: Tokens of a pair nobody has counted: a question, three passages, an answer.
-_PAIR_TOKENS, _PAIRS = 200.0, 300.0
-#: Logits that exist at once take this much (see ``kistack_torch.splitting``).
-_LOGIT_BYTES = 64 * 2**20
 
 
 class LoraTuner(Stage):
@@ -76,7 +70,7 @@ class LoraTuner(Stage):
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[LoraSettings]:
         """Few pairs: a small rank, or a cautious one; many: the default, or room for more."""
-        count = _count(profile, inputs)
+        count = estimates.pair_count(profile, inputs)
         epochs = choose_epochs(count)
         if count < _FEW:
             return [LoraSettings(rank=8, alpha=16, epochs=epochs), LoraSettings(epochs=max(1, epochs // 2))]
@@ -86,42 +80,42 @@ class LoraTuner(Stage):
 
     def resolve(self, settings: LoraSettings, profile: Profile, inputs: Mapping[str, Type]) -> LoraSettings:
         """Number format by the training machine, epochs by the number of pairs."""
-        changes: dict[str, object] = {}
-        if settings.dtype == "auto":
-            here = costs.machine(profile)
-            changes["dtype"] = "bf16" if here.gpus or here.bf16_is_native else "fp32"
+        changes: dict[str, object] = {"dtype": estimates.chosen_dtype(settings.dtype, profile)}
         if settings.epochs == "auto":
-            changes["epochs"] = choose_epochs(_count(profile, inputs))
+            changes["epochs"] = choose_epochs(estimates.pair_count(profile, inputs))
         return settings.model_copy(update=changes)
 
     def estimate(self, settings: LoraSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """4·N FLOPs a token for the frozen layers, 6 for the adapter; logits for the answers only."""
         settings = self.resolve(settings, profile, inputs)
         model, here = inputs["model"], costs.machine(profile)
-        layers = max(0.0, model.fact("params") - costs.embedding_params(model) - costs.untied_params(model))
         adapter = costs.lora_params(model, settings.rank, known_targets(settings.targets))
-        length = _pair_tokens(inputs)
+        length = estimates.pair_tokens(inputs)
         assert settings.epochs != "auto"
-        tokens = _count(profile, inputs) * length * settings.epochs
+        tokens = estimates.pair_count(profile, inputs) * length * settings.epochs
         efficiency = None if here.gpus else _EFFICIENCY_BF16 if settings.dtype == "bf16" else _EFFICIENCY_FP32
         together = min(float(settings.batch_tokens), settings.batch * length)
-        logits = _LOGIT_BYTES / (4 * model.fact("vocab", 1.0))
+        training = costs.train_seconds(
+            estimates.layer_params(model), adapter, tokens, here, settings.dtype, efficiency=efficiency
+        )
+        answers = inputs["pairs"].fact("answer_tokens", length)
+        peak = estimates.training_bytes(
+            model,
+            adapter,
+            together=together,
+            length=length,
+            logits=together * min(1.0, answers / length),
+            dtype=settings.dtype,
+            recompute=settings.recompute,
+        )
+        size = 4 * adapter + estimates.TOKENIZER_BYTES * model.fact("vocab")
         return Estimate(
             costs={
-                "seconds": _START_SECONDS
-                + costs.train_seconds(layers, adapter, tokens, here, settings.dtype, efficiency=efficiency),
-                "peak_bytes": costs.train_peak_bytes(
-                    model,
-                    adapter,
-                    together,
-                    length,
-                    settings.dtype,
-                    checkpointing=settings.recompute,
-                    logit_tokens=min(logits, together),
-                ),
-                "scratch_bytes": adapter * _CHECKPOINT_BYTES,
+                "seconds": _START_SECONDS + training,
+                "peak_bytes": peak,
+                "scratch_bytes": adapter * estimates.CHECKPOINT_BYTES,
             },
-            facts={"model": {"bytes": 4 * adapter + _TOKENIZER_BYTES * model.fact("vocab"), "trained": adapter}},
+            facts={"model": {"bytes": size, "trained": adapter}},
         )
 
     def run(self, settings: LoraSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
@@ -139,7 +133,7 @@ class LoraTuner(Stage):
 
 def choose_epochs(count: float) -> int:
     """How often to see each of ``count`` pairs."""
-    return max(1, min(_MOST_EPOCHS, round(_SEEN / count))) if count else 2
+    return estimates.epochs_for(count, _SEEN, _MOST_EPOCHS)
 
 
 def known_targets(targets: str) -> str:
@@ -147,15 +141,3 @@ def known_targets(targets: str) -> str:
     names = {n.strip() for n in targets.split(",")}
     usual = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     return targets if targets in {"all-linear", "attention", "mlp"} or names <= usual else "all-linear"
-
-
-def _count(profile: Profile, inputs: Mapping[str, Type]) -> float:
-    held = inputs["pairs"].fact("count") if "pairs" in inputs else 0.0
-    return held or profile.number("pairs.train") or _PAIRS
-
-
-def _pair_tokens(inputs: Mapping[str, Type]) -> float:
-    pairs = inputs.get("pairs")
-    if pairs is None:
-        return _PAIR_TOKENS
-    return (pairs.fact("prompt_tokens") + pairs.fact("answer_tokens")) or _PAIR_TOKENS

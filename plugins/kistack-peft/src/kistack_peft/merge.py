@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from kistack_torch import estimates
+
 from kistack.domain.artifacts import UNQUANTIZED, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
@@ -16,7 +18,6 @@ from kistack_peft.settings import MergeSettings
 _PROBE_TOKENS = 600.0
 #: Imports and loading twice; copies of the weights in fp32 that exist at once, the stored ones beside them.
 _START_SECONDS, _COPIES = 15.0, 2.0
-_TOKENIZER_BYTES = 72.0
 
 
 class PeftMerge(Stage):
@@ -48,7 +49,7 @@ class PeftMerge(Stage):
         """Loading, one pass over the probe texts before and after, writing."""
         model, here = inputs["model"], costs.machine(profile)
         precision = model.facets.get("precision", "bf16")
-        size = costs.model_bytes(model, precision) + _TOKENIZER_BYTES * model.fact("vocab")
+        size = costs.model_bytes(model, precision) + estimates.TOKENIZER_BYTES * model.fact("vocab")
         reading = 2 * costs.prefill_seconds(model, _PROBE_TOKENS, here, "fp32")
         logits = 3 * 4 * _PROBE_TOKENS * model.fact("vocab")
         return Estimate(

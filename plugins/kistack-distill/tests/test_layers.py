@@ -3,15 +3,12 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kistack_distill import sizing
-
-from kistack.domain.artifacts import Type
-from kistack.domain.facts import Profile, measured
+from kistack_distill.layers import kept_layers
 
 
 @given(st.integers(2, 200), st.integers(2, 20))
 def test_kept_layers_are_spread_from_first_to_last(layers, every):
-    kept = sizing.kept_layers(layers, every)
+    kept = kept_layers(layers, every)
     assert kept[0] == 0
     assert kept[-1] == layers - 1
     assert len(kept) == max(2, -(-layers // every))
@@ -25,11 +22,4 @@ def test_kept_layers_are_spread_from_first_to_last(layers, every):
     [(4, 2, (0, 3)), (5, 2, (0, 2, 4)), (6, 2, (0, 3, 5)), (12, 3, (0, 4, 7, 11)), (1, 2, (0,))],
 )
 def test_kept_layers_by_hand(layers, every, kept):
-    assert sizing.kept_layers(layers, every) == kept
-
-
-def test_what_nobody_counted_is_assumed():
-    assert sizing.pair_count(Profile({}), {}) == 300
-    assert sizing.pair_count(Profile({"pairs.train": measured(77, "")}), {"pairs": Type("pairs")}) == 77
-    assert sizing.pair_tokens({"pairs": Type("pairs", facts={"prompt_tokens": 90, "answer_tokens": 5})}) == 95
-    assert sizing.pair_tokens({}) == 200
+    assert kept_layers(layers, every) == kept

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import pytest
+from kistack_torch import estimates
+
+from kistack.domain.artifacts import Type
+from kistack.domain.facts import Profile, measured
+
+SMOL = Type(
+    "model",
+    "hf",
+    {"precision": "bf16"},
+    {
+        "params": 134_515_008,
+        "layers": 30,
+        "hidden": 576,
+        "heads": 9,
+        "kv_heads": 3,
+        "head_dim": 64,
+        "ffn": 1536,
+        "vocab": 49152,
+    },
+)
+
+
+def test_it_is_light():
+    code = "import sys, kistack_torch.estimates; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_nobody_counted_is_assumed():
+    assert estimates.pair_count(Profile({}), {}) == 300
+    assert estimates.pair_count(Profile({"pairs.train": measured(77, "")}), {"pairs": Type("pairs")}) == 77
+    assert estimates.pair_tokens({"pairs": Type("pairs", facts={"prompt_tokens": 90, "answer_tokens": 5})}) == 95
+    assert estimates.pair_tokens({}) == 200
+
+
+def test_layers_are_what_is_not_vocabulary():
+    assert estimates.layer_params(SMOL) == 134_515_008 - 576 * 49152
+    assert estimates.layer_params(Type("model")) == 0
+
+
+def test_the_number_format_follows_the_machine():
+    native = Profile({"hardware.flops_fp32": measured(4e11, ""), "hardware.flops_bf16": measured(8e11, "")})
+    assert estimates.chosen_dtype("auto", native) == "bf16"
+    assert estimates.chosen_dtype("auto", native.updated({"hardware.flops_bf16": measured(1e11, "")})) == "fp32"
+    assert estimates.chosen_dtype("fp32", native) == "fp32"
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(0, 2), (10, 8), (100, 6), (300, 2), (5000, 1)])
+def test_few_pairs_are_seen_more_often(count, epochs):
+    assert estimates.epochs_for(count, 600, 8) == epochs
+
+
+def _adapter(**changes):
+    given = {"together": 1840, "length": 230, "logits": 80, "dtype": "bf16", **changes}
+    return estimates.training_bytes(SMOL, 2.4e6, **given)
+
+
+def test_memory_is_near_what_was_measured():
+    assert _adapter() == pytest.approx(4.76e9, rel=0.15)
+    assert _adapter(together=1560, length=195) == pytest.approx(3.6e9, rel=0.15)
+
+
+def test_memory_grows_with_the_work():
+    assert _adapter(together=3680) > 1.6 * _adapter()
+    assert _adapter(dtype="fp32") > 1.3 * _adapter()
+    assert _adapter(recompute=True) < 0.5 * _adapter()
+    assert (
+        estimates.training_bytes(SMOL, 134_515_008, together=1840, length=230, logits=1840, dtype="bf16") > _adapter()
+    )
