@@ -54,19 +54,20 @@ def test_few_pairs_are_seen_more_often(count, epochs):
 
 
 def _adapter(**changes):
-    given = {"together": 1840, "length": 230, "logits": 80, "dtype": "bf16", **changes}
+    given = {"batch": 8, "budget": 2048, "length": 211, "looked_at": 0.04, "dtype": "bf16", **changes}
     return estimates.training_bytes(SMOL, 2.4e6, **given)
 
 
 def test_memory_is_near_what_was_measured():
-    assert _adapter() == pytest.approx(4.76e9, rel=0.15)
-    assert _adapter(together=1560, length=195) == pytest.approx(3.6e9, rel=0.15)
+    assert _adapter() == pytest.approx(4.76e9, rel=0.1)
+    student = Type("model", "hf", {}, {**SMOL.facts, "layers": 15, "params": 81_413_568})
+    whole = estimates.training_bytes(student, 81_413_568, batch=8, budget=2048, length=151, looked_at=1.0, dtype="bf16")
+    assert whole == pytest.approx(4.28e9, rel=0.1)
 
 
 def test_memory_grows_with_the_work():
-    assert _adapter(together=3680) > 1.6 * _adapter()
+    assert _adapter(budget=4096, batch=16) > 1.6 * _adapter()
     assert _adapter(dtype="fp32") > 1.3 * _adapter()
     assert _adapter(recompute=True) < 0.5 * _adapter()
-    assert (
-        estimates.training_bytes(SMOL, 134_515_008, together=1840, length=230, logits=1840, dtype="bf16") > _adapter()
-    )
+    assert _adapter(looked_at=1.0) > _adapter()
+    assert _adapter(length=50) < 0.5 * _adapter()
