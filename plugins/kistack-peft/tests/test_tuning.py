@@ -122,3 +122,13 @@ def test_matrices_that_do_not_exist_are_told(tmp_path, base, pairs):
     with pytest.raises(ModelError, match="no matrices 'c_attn'") as caught:
         _tune(tmp_path, base, pairs, SETTINGS.model_copy(update={"targets": "c_attn"}))
     assert "all-linear" in caught.value.hint
+
+
+def test_recomputing_activations_changes_memory_not_the_adapter(tmp_path, base, pairs):
+    from safetensors.torch import load_file
+
+    plain, _ = _tune(tmp_path / "1", base, pairs)
+    again, _ = _tune(tmp_path / "2", base, pairs, SETTINGS.model_copy(update={"recompute": True}))
+    weights = load_file(again.path / "adapter_model.safetensors")
+    for name, expected in load_file(plain.path / "adapter_model.safetensors").items():
+        assert torch.allclose(weights[name], expected, atol=1e-4), name
