@@ -17,18 +17,19 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 
 from kistack.errors import ModelError
 from kistack_llamaindex.batching import Vectors, encode_sorted
 from kistack_llamaindex.layout import Layout, Role
+from kistack_llamaindex.weights import map_tensors, read_header
 
 Floats = NDArray[np.float32]
 
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-_DTYPES = frozenset({"F32", "F16"})
+#: Of weights; integers are the positions that older files store.
+_DTYPES = frozenset({"F32", "F16", "I64"})
 _ACTIVATIONS = frozenset({"gelu", "relu"})
 #: Added to the scores of padding before the softmax; its exponential is 0 in fp32.
 _MASKED = np.float32(-1e9)
@@ -43,16 +44,14 @@ def is_supported(layout: Layout) -> bool:
         return False
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        with safe_open(folder / _WEIGHTS, framework="numpy") as weights:
-            found = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, ValueError, SafetensorError):
+        dtypes = {tensor["dtype"] for tensor in read_header(folder / _WEIGHTS).values()}
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return (
         config.get("model_type") == "bert"
         and config.get("hidden_act", "gelu") in _ACTIVATIONS
         and config.get("position_embedding_type", "absolute") == "absolute"
-        and bool(found & _DTYPES)
-        and not any(name.startswith(("BF", "F8")) for name in found)
+        and dtypes <= _DTYPES
     )
 
 
@@ -69,7 +68,7 @@ class BertEncoder:
         folder = layout.transformer
         try:
             self._config: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-            self._weights = _read_weights(folder)
+            self._weights = {n.removeprefix("bert."): w for n, w in map_tensors(folder / _WEIGHTS).items()}
             self._tokenizer: Any = Tokenizer.from_file(str(folder / _TOKENIZER))
         except Exception as error:  # tokenizers raises bare Exceptions
             raise ModelError(
@@ -112,12 +111,8 @@ class BertEncoder:
         kinds = np.array([e.type_ids for e in encoded])
         mask = np.array([e.attention_mask for e in encoded], dtype=np.float32)
         rows = max(1, _TOKENS_AT_ONCE // ids.shape[1])
-        return np.concatenate(
-            [
-                self._compute(*(array[start : start + rows] for array in (ids, kinds, mask)))
-                for start in range(0, len(ids), rows)
-            ]
-        )
+        cuts = [slice(start, start + rows) for start in range(0, len(ids), rows)]
+        return np.concatenate([self._compute(ids[cut], kinds[cut], mask[cut]) for cut in cuts])
 
     def _compute(self, ids: NDArray[np.int64], kinds: NDArray[np.int64], mask: Floats) -> Vectors:
         """One vector (n, d) of each row of token ids, segment ids and mask (n, t)."""
@@ -207,10 +202,3 @@ def _blas() -> ThreadpoolController:
 def _cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _read_weights(folder: Any) -> dict[str, Floats]:
-    """The weights by their names without the prefix that some models put before them."""
-    with safe_open(folder / _WEIGHTS, framework="numpy") as stored:
-        names = [name for name in stored.keys() if "position_ids" not in name]  # noqa: SIM118 - not a mapping
-        return {name.removeprefix("bert."): stored.get_tensor(name).astype(np.float32, copy=False) for name in names}

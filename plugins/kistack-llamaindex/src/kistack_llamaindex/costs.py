@@ -11,18 +11,25 @@ from kistack_llamaindex.settings import RetrieverSettings
 #: Tokens that the prompt spends on a passage beside its text: its number in brackets and a line break.
 NUMBERING_TOKENS = 4
 
-#: Seconds to import LlamaIndex and transformers and to load a small embedder.
-_START_SECONDS = 5.0
+#: Texts from which it is worth 5 s to start torch and transformers: as fast on CPU cores, many times on a GPU.
+MANY_TEXTS = 20_000
+
+#: Seconds to import LlamaIndex and to load a small embedder; what torch and transformers add.
+_START_SECONDS, _TORCH_SECONDS = 3.0, 5.0
 #: Seconds to cut out one passage (LlamaIndex nodes are rich objects).
-_SPLIT_SECONDS = 1.2e-3
-#: Resident bytes of a worker with LlamaIndex, torch and transformers; of the last two only, beside a runtime's own.
-_BUILD_BYTES, _OPEN_BYTES = 0.33e9, 0.25e9
-#: Bytes around the text of a stored passage: its ids, title, date, and the names of the fields.
-_ROW_BYTES = 150.0
+_SPLIT_SECONDS = 0.5e-3
+#: Resident bytes of a worker with LlamaIndex; what torch and transformers add, and the sentence tokenizer.
+_BUILD_BYTES, _TORCH_BYTES, _SENTENCES_BYTES = 0.19e9, 0.25e9, 0.13e9
+#: Resident bytes that an opened index adds beside its vectors: numpy, a tokenizer, room to compute in; and the share
+#: of the embedder's file that is ever read (of the vocabulary, only the rows that occur).
+_OPEN_BYTES, _EMBEDDER_SHARE = 0.06e9, 0.7
+#: Bytes around the text of a stored passage (ids, title, date, names of fields), and of the files' headers. A document
+#: that is one passage takes what it takes in the corpus.
+_ROW_BYTES, _FRAME_BYTES = 130.0, 300.0
 #: Bytes that a passage takes in memory as a node while the index is built.
-_NODE_BYTES = 6e3
-#: Tokens of a question, and seconds that a forward pass costs whatever its length.
-_QUERY_TOKENS, _CALL_SECONDS = 18.0, 8e-3
+_NODE_BYTES = 8e3
+#: Tokens of a question, and seconds of its forward pass that are not arithmetic. It runs on one core.
+_QUERY_TOKENS, _CALL_SECONDS = 18.0, 3e-3
 #: Width of a vector, and parameters, of an embedder nobody has looked at (MiniLM-L6).
 _DIMENSION, _PARAMS, _EMBEDDER_BYTES = 384.0, 22.7e6, 91e6
 
@@ -42,23 +49,25 @@ def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, 
     """Costs of building, and the facts of the index."""
     documents = corpus.fact("count", profile.number("corpus.documents", 1.0))
     tokens = corpus.fact("tokens", 60.0 * documents)
-    text_bytes = corpus.fact("bytes", 4.5 * tokens)
+    text_bytes = corpus.fact("bytes", 4.5 * tokens + _ROW_BYTES * documents)
     passages, passage_tokens = count_passages(settings, documents, tokens)
     dimension = embedder.fact("hidden", _DIMENSION)
-    stored = passages * (4 * dimension + _ROW_BYTES) + text_bytes * max(
-        1.0, passages * passage_tokens / max(1.0, tokens)
-    )
+    repeated = max(1.0, passages * passage_tokens / max(1.0, tokens))
+    stored = _FRAME_BYTES + 4 * dimension * passages + text_bytes * repeated + _ROW_BYTES * (passages - documents)
+    with_torch = _needs_torch(embedder.facets.get("family", ""), passages)
     seconds = (
         _START_SECONDS
+        + with_torch * _TORCH_SECONDS
         + passages * _SPLIT_SECONDS
         + embed_seconds(_complete(embedder), passages * (passage_tokens + 2), machine(profile))
     )
     memory = (
         _BUILD_BYTES
-        + 1.5 * embedder.fact("bytes", _EMBEDDER_BYTES)
+        + with_torch * _TORCH_BYTES
+        + (_SENTENCES_BYTES if passages > documents else 0.0)
+        + 1.1 * embedder.fact("bytes", _EMBEDDER_BYTES)
         + passages * (_NODE_BYTES + 8 * dimension)
-        + 3 * text_bytes
-        + settings.batch * min(settings.chunk_tokens, 512) * dimension * 4 * 30
+        + 3 * text_bytes * repeated
     )
     facts = {
         "bytes": stored,
@@ -75,21 +84,28 @@ def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, 
 def estimate_search(settings: RetrieverSettings, profile: Profile, index: Type) -> Estimate:
     """Costs of the opened index on the serving machine; its embedder is the profile's.
 
-    One search embeds the question and reads every vector once. The memory holds torch and transformers too: a runtime
-    that has loaded them already shares them, so beside such a one this is an upper bound.
+    One search embeds the question and reads every vector once. ``peak_bytes`` is what the index adds to a process
+    that runs Python; an embedder that needs torch shares it with a runtime that has it loaded, so beside such a one
+    this is an upper bound.
     """
     here = machine(profile, "serving")
     facts = {name: profile.number(f"embedder.{name}") for name in ("params", "vocab", "hidden", "bytes")}
     embedder = _complete(Type("embedder", facts={name: value for name, value in facts.items() if value}))
-    vectors = 4 * index.fact("count", 1.0) * index.fact("dimension", embedder.fact("hidden", _DIMENSION))
+    vectors = 4 * index.fact("count", 1.0) * index.fact("dimension", embedder.fact("hidden"))
     searching = vectors / here.bandwidth * 2
-    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, here) + searching
-    costs = {
-        "query_seconds": query,
-        "peak_bytes": _OPEN_BYTES + 1.2 * embedder.fact("bytes", _EMBEDDER_BYTES) + vectors,
-    }
+    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, here) * here.cores + searching
+    with_torch = _needs_torch(profile.text("embedder.family"), 1)
+    memory = _OPEN_BYTES + with_torch * _TORCH_BYTES + _EMBEDDER_SHARE * embedder.fact("bytes") + vectors
     tokens = settings.top_k * index.fact("passage_tokens", 60.0)
-    return Estimate(costs, {"passages": {"tokens": tokens, "count": float(settings.top_k)}})
+    return Estimate(
+        {"query_seconds": query, "peak_bytes": memory},
+        {"passages": {"tokens": tokens, "count": float(settings.top_k)}},
+    )
+
+
+def _needs_torch(family: str, texts: float) -> bool:
+    """Whether vectors are computed with torch; an architecture nobody named is taken for BERT."""
+    return texts >= MANY_TEXTS or family not in {"", "bert"}
 
 
 def _complete(embedder: Type) -> Type:

@@ -8,10 +8,8 @@ from typing import Protocol
 
 from kistack_llamaindex.batching import Vectors
 from kistack_llamaindex.bert import BertEncoder, is_supported
+from kistack_llamaindex.costs import MANY_TEXTS
 from kistack_llamaindex.layout import Layout, Role, read_layout
-
-#: Texts from which it is worth 5 s to start torch and transformers: as fast on CPU cores, many times on a GPU.
-MANY_TEXTS = 20_000
 
 
 class Encoder(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.node_parser.node_utils import build_nodes_from_splits
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TextNode
 
 from kistack_llamaindex.corpus import Text
@@ -71,17 +72,15 @@ def make_nodes(
             chunk_size=size,
             chunk_overlap=min(settings.overlap, size // 2),
             tokenizer=tokenise,
-            include_metadata=False,
-            include_prev_next_rel=False,
-            id_func=_node_id,
         )
 
     for text in texts:
         taken = len(tokenise(f"{text.title}\n")) if text.title and settings.title != "none" else 0
         # A title may take half of a passage at most: beyond that the embedder cuts the end of the text off.
         size = max(longest - taken, (longest + 1) // 2)
-        # Without its metadata: LlamaIndex would subtract it again, and print on stdout where little is left.
-        for node in splitter(size).get_nodes_from_documents([Document(id_=text.id, text=text.text)]):
+        # Cut here, not by get_nodes_from_documents: that one prints on stdout where passages are short.
+        document = Document(id_=text.id, text=text.text)
+        for node in build_nodes_from_splits(splitter(size).split_text(text.text), document, id_func=_node_id):
             yield _describe(node, text, settings)
 
 
@@ -100,9 +99,8 @@ def passage_row(node: BaseNode) -> dict[str, str]:
     }
 
 
-def _describe(node: BaseNode, text: Text, settings: RetrieverSettings) -> TextNode:
+def _describe(node: TextNode, text: Text, settings: RetrieverSettings) -> TextNode:
     """The node with its document's metadata; of it only the title is shown, and not where the text names it already."""
-    assert isinstance(node, TextNode)
     title = text.title.strip()
     named = not title or title.casefold() in node.text.casefold()
     node.metadata = {"title": title, "date": text.date, "part": text.part}

@@ -62,11 +62,11 @@ class VectorStore:
             if self.about["schema"] > SCHEMA:
                 raise StoreError(f"{folder}: this index was made by a newer version", "update kistack-llamaindex")
             self.vectors: Floats = np.load(folder / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
-            self._file = (folder / PASSAGES_FILE).open("rb")
-            self._lines = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            with (folder / PASSAGES_FILE).open("rb") as file:
+                self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._bounds = _line_bounds(self._lines)
             shape = (self.about["passages"], self.about["dimension"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise _damaged(folder, str(error)) from error
         if (
             self.vectors.shape != shape
@@ -104,9 +104,8 @@ class VectorStore:
             raise _damaged(self.folder, f"passage {number}: {error!r}") from error
 
     def close(self) -> None:
-        """Unmap the files."""
+        """Unmap the passages; nothing can be searched any more."""
         self._lines.close()
-        self._file.close()
 
 
 def best(scores: Floats, top_k: int) -> NDArray[np.int64]:

@@ -1,0 +1,19 @@
+import subprocess
+import sys
+
+from kistack_llamaindex import hooks
+
+
+def test_importing_the_hooks_loads_nothing_heavy():
+    code = (
+        "import sys, kistack.plugins.stages, kistack.plugins.hookspecs, time; start = time.perf_counter();"
+        "import kistack_llamaindex.hooks as h; assert time.perf_counter() - start < 0.5;"
+        "s = h.kistack_register_retrievers()[0](); s.traits(s.Settings());"
+        "heavy = {'numpy', 'torch', 'transformers', 'llama_index', 'tokenizers', 'nltk', 'scipy'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_retriever_is_registered():
+    assert [stage.name for stage in hooks.kistack_register_retrievers()] == ["retrieve/llamaindex"]
