@@ -1,15 +1,20 @@
 """Models, commands and environments for tests of the whole."""
 
 import os
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 import tinydesk
 import toys
 
+from kistack.bundle.workspace import Workspace
 from kistack.cli import main
 from kistack.cli.output import out
+from kistack.domain.planfile import load_plan
+from kistack.domain.records import RunRecord
 from kistack.plugins.host import load_host
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -19,6 +24,33 @@ TESTS = Path(__file__).resolve().parents[1]
 def tiny_models(tmp_path_factory):
     """A folder with ``llama`` and ``encoder``."""
     return tinydesk.write_tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def one_core():
+    """Compute on one core: a tiny model's threads would do nothing but wait for each other."""
+    allowed = os.sched_getaffinity(0)
+    busy = psutil.cpu_percent(interval=0.2, percpu=True)
+    os.sched_setaffinity(0, {min(allowed, key=lambda core: busy[core])})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A project in which a plan has run from beginning to end, undisturbed."""
+
+    root: Path
+    place: Workspace
+    record: RunRecord
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, tiny_models, one_core):
+    """All four techniques, once."""
+    root = tinydesk.write_tiny_project(tmp_path_factory.mktemp("finished") / "desk", tiny_models)
+    place = Workspace.find(root)
+    return Finished(root, place, place.run(place.compose(load_plan(root / "plan.yaml"))))
 
 
 @pytest.fixture
