@@ -28,10 +28,15 @@ PAIRS_FILE = "pairs.jsonl"
 ANSWERS_FILE = "answers.jsonl"
 SPEED_FILE = "speed.json"
 
-#: Queries embedded and searched per second by a small sentence encoder on two CPU cores (measured, MiniLM-L6, 40/s).
-_QUERIES_PER_SECOND = 40.0
-#: Memory of a worker that opened an embedder and an index (torch and the encoder loaded; measured 0.9 GB).
-_INDEX_WORKER_BYTES = 0.9e9
+#: Queries embedded and searched per second by a small sentence encoder on two CPU cores (measured, MiniLM-L6: 320
+#: questions in 3.7 s).
+_QUERIES_PER_SECOND = 90.0
+#: Memory of a worker that opened an embedder and an index (measured, MiniLM-L6 on numpy: 0.24 GB with its batches).
+_INDEX_WORKER_BYTES = 0.24e9
+#: Seconds until such a worker has started and opened them (measured 0.2 to 1 s).
+_START_SECONDS = 1.0
+#: Memory of a runtime before any weights (measured: 0.5 GB with torch, less without).
+_RUNTIME_BYTES = 0.5e9
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -77,7 +82,7 @@ class PairsPassages(Stage):
             "tokens": pairs.fact("tokens", 60 * count) + count * added,
             "passages": index.fact("passages", 3),
         }
-        costs = {"seconds": 12 + count / _QUERIES_PER_SECOND, "peak_bytes": _INDEX_WORKER_BYTES}
+        costs = {"seconds": _START_SECONDS + count / _QUERIES_PER_SECOND, "peak_bytes": _INDEX_WORKER_BYTES}
         return Estimate(costs, {"pairs": facts})
 
     def run(self, settings: Settings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
@@ -156,8 +161,8 @@ class AnswerItems(Stage):
         writing = decode_seconds(model, new, here, model.fact("bytes"))
         single = min(count, settings.latency_items) * (reading + writing)
         batched = count * (reading + writing / 8)
-        seconds = 10 + single + batched + (count / _QUERIES_PER_SECOND + 10 if index is not None else 0)
-        peak = 0.6e9 + 1.2 * model.fact("bytes") + (_INDEX_WORKER_BYTES if index is not None else 0)
+        seconds = 10 + single + batched + (count / _QUERIES_PER_SECOND + _START_SECONDS if index is not None else 0)
+        peak = _RUNTIME_BYTES + 1.2 * model.fact("bytes") + (_INDEX_WORKER_BYTES if index is not None else 0)
         facts = {"bytes": count * (300 + (4 * prompt if index is not None else 0)), "count": count}
         return Estimate({"seconds": seconds, "peak_bytes": peak}, {"answers": facts})
 
