@@ -1,9 +1,6 @@
 """A project on tiny but real models: a llama, a sentence encoder, documents and pairs, all made in a second."""
 
 import json
-from pathlib import Path
-
-TESTS = Path(__file__).resolve().parents[1]
 
 #: What nobody could say without the documents, and a tiny model can learn to copy.
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "brown", "pink")
@@ -27,8 +24,8 @@ schema: 1
 seed: 3
 steps:
 - {use: retrieve/llamaindex, with: {top_k: 2}}
-- {use: distill/response, with: {epochs: 2}}
-- {use: tune/lora, with: {rank: 4, alpha: 8, epochs: 2, dtype: fp32}}
+- {use: distill/response, with: {epochs: 6, batch: 2}}
+- {use: tune/lora, with: {rank: 4, alpha: 8, epochs: 6, batch: 2, dtype: fp32}}
 - {use: quantize/gguf, with: {kind: Q8_0, tolerance: 0.5}}
 """
 
@@ -79,7 +76,7 @@ def sentence(town, colour):
     return f"The bridge of {town} is painted {colour}."
 
 
-def write_tiny_project(folder, models, *, train=64):
+def write_tiny_project(folder, models, *, train=72):
     """Documents, pairs and a scenario; the models are shared by link."""
     documents = folder / "documents"
     documents.mkdir(parents=True)
