@@ -93,11 +93,11 @@ def test_without_logits_the_facts_say_so(source, tmp_path, monkeypatch):
 
 def test_the_estimate_is_near_what_was_measured(smollm, profile):
     found = STAGE.estimate(GgufSettings(), profile, {"model": smollm})
-    # measured: 144.8 MB, 8.5 bits, 1.22 GB resident
+    # measured: 144.8 MB, 8.5 bits, 1.24 GB resident, 22 s beside other work of which 17 s of processor time
     assert found.facts["model"]["bytes"] == pytest.approx(144.8e6, rel=0.01)
     assert found.facts["model"]["bits"] == pytest.approx(8.6, abs=0.1)
-    assert found.cost("peak_bytes") == pytest.approx(1.22e9, rel=0.1)
-    assert 10 < found.cost("seconds") < 120
+    assert found.cost("peak_bytes") == pytest.approx(1.24e9, rel=0.1)
+    assert found.cost("seconds") == pytest.approx(22, rel=0.4)
     assert found.quality.points == pytest.approx(-0.1, abs=0.05)
     assert found.quality.source
 
