@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PLUGINS := $(wildcard plugins/kistack-*)
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
-TESTS := $(BIN)/python -m pytest -p no:cacheprovider
+# Threads that spin while they wait slow each other down many times over when several processes compute.
+TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
 .PHONY: demo test test-system check lint types layers format clean
 

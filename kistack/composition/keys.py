@@ -120,7 +120,13 @@ def key_of(  # noqa: PLR0913 - a key is made of everything that decides the resu
         "settings": spelled(settings, stage.open_settings),
         "inputs": {port: list(ids) for port, ids in inputs.items()},
         "openers": {
-            port: [opener.stage, opening.version, source_digest(type(opening)), dict(opener.settings)]
+            port: [
+                opener.stage,
+                opening.version,
+                source_digest(type(opening)),
+                dict(opener.settings),
+                {name: library_version(name) for name in opening.libraries},
+            ]
             for port, (opener, opening) in openers.items()
         },
     }
