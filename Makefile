@@ -23,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/kistack demo
 
 test: $(STAMP)
-	$(TESTS) -m "not system" --cov --cov-report=term --cov-fail-under=90
+	$(TESTS) -n auto --dist loadfile -m "not system" --cov --cov-report=term --cov-fail-under=90
 
 test-system: $(STAMP)
 	$(TESTS) -m system
