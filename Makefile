@@ -11,11 +11,14 @@ TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
 .PHONY: demo test test-system check lint types layers format clean
 
+# With the binding that gives logits, perplexity and the check of an export are exact.
+EXTRAS_kistack-gguf := [logits]
+
 # One call names every local distribution, so that none of their names is ever looked up in an index.
 $(STAMP): constraints.txt $(PROJECTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e ".[dev]" $(foreach p,$(PLUGINS),-e $(p))
+		-e ".[dev]" $(foreach p,$(PLUGINS),-e "$(p)$(EXTRAS_$(notdir $(p)))")
 	$(BIN)/kistack models fetch demo --quiet
 	touch $@
 

@@ -1,5 +1,4 @@
 import itertools
-import sys
 
 import pytest
 import toys
@@ -398,7 +397,7 @@ def test_plan_of_names(host):
         plan_of("prune", host)
 
 
-def test_composing_is_fast_and_light(host, profile):
+def test_composing_is_fast(host, profile):
     import time
 
     memo = {}
@@ -407,4 +406,3 @@ def test_composing_is_fast_and_light(host, profile):
     for p in plans:
         compose(p, profile, host, evaluation=False, memo=memo)
     assert (time.perf_counter() - start) / len(plans) < 0.02
-    assert "torch" not in sys.modules

@@ -51,7 +51,10 @@ def test_a_plugin_that_raises_is_named_and_harms_no_other():
 
 
 def test_a_misspelt_hook_is_named_with_the_close_one():
-    host = host_with(typo=Plugin(kistack_register_tunerz=list), toys=toys)
+    def nothing():
+        return []
+
+    host = host_with(typo=Plugin(kistack_register_tunerz=nothing), toys=toys)
     assert "tune/toy" in host.stages
     assert "kistack_register_tunerz" in host.problems[0]
     assert "did you mean 'kistack_register_tuners'?" in host.problems[0]
