@@ -1,5 +1,6 @@
 """Models, commands and environments for tests of the whole."""
 
+import json
 import os
 from dataclasses import dataclass
 from importlib import metadata
@@ -9,6 +10,7 @@ import psutil
 import pytest
 import tinydesk
 import toys
+from filelock import FileLock
 
 from kistack.bundle.workspace import Workspace
 from kistack.cli import main
@@ -21,12 +23,26 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory):
-    """A folder with ``llama`` and ``encoder``."""
-    return tinydesk.write_tiny_models(tmp_path_factory.mktemp("models"))
+def shared(tmp_path_factory, worker_id):
+    """A folder that all processes of this test session share, and the lock that guards it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder, FileLock(folder / "lock")
 
 
 @pytest.fixture(scope="session")
+def tiny_models(shared):
+    """A folder with ``llama`` and ``encoder``: the same in all processes, for its path is part of a source's key."""
+    folder, lock = shared
+    with lock:
+        if not (folder / "models").is_dir():
+            tinydesk.write_tiny_models(folder / "making")
+            (folder / "making").rename(folder / "models")
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
 def one_core():
     """Compute on one core: a tiny model's threads would do nothing but wait for each other."""
     allowed = os.sched_getaffinity(0)
@@ -45,12 +61,18 @@ class Finished:
     record: RunRecord
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, tiny_models, one_core):
+@pytest.fixture(scope="module")
+def finished(shared, tiny_models, one_core):
     """All four techniques, once."""
-    root = tinydesk.write_tiny_project(tmp_path_factory.mktemp("finished") / "desk", tiny_models)
-    place = Workspace.find(root)
-    return Finished(root, place, place.run(place.compose(load_plan(root / "plan.yaml"))))
+    folder, lock = shared
+    root, told = folder / "desk", folder / "record.json"
+    with lock:
+        if not told.exists():
+            tinydesk.write_tiny_project(root, tiny_models)
+            place = Workspace.find(root)
+            record = place.run(place.compose(load_plan(root / "plan.yaml")))
+            told.write_text(json.dumps(record.to_json()))
+    return Finished(root, Workspace.find(root), RunRecord.from_json(json.loads(told.read_text())))
 
 
 @pytest.fixture
