@@ -33,11 +33,11 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """The demo's project with 48 pairs to learn from, 8 to be judged by, and the documents of their products."""
+    """The demo's project with 24 pairs to learn from, 8 to be judged by, and the documents of their products."""
     folder = tmp_path_factory.mktemp("real") / "desk"
-    write_project(folder, snapshots=False, train=48, test=8)
+    write_project(folder, snapshots=False, train=24, test=8)
     pairs = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
-    assert len(pairs) == 56
+    assert len(pairs) == 32
     wanted = {document for pair in pairs for document in pair["gold"]}
     for file in (folder / "documents").glob("*.jsonl"):
         if not wanted & {json.loads(line)["id"] for line in file.read_text().splitlines()}:
