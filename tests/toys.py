@@ -10,10 +10,10 @@ import time
 
 from pydantic import Field
 
-from kistack.domain.artifacts import Type
+from kistack.domain.artifacts import PAIRS_FILE, Type
 from kistack.domain.prompt import Passage
 from kistack.domain.records import Estimate
-from kistack.plugins.builtins import PAIRS_FILE, read_jsonl
+from kistack.plugins.builtins import read_jsonl
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.sessions import Completion, LogLikelihood
 from kistack.plugins.stages import Need, Opens, Out, Port, Settings, Stage, Traits

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
-from kistack.bundle.writing import write_bundle
+from kistack.bundle.writing import LICENCE_NAMES, write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.domain.artifacts import Artifact, Opener
 from kistack.domain.facts import Profile
@@ -227,7 +227,5 @@ def _licences(place: Workspace, profile: Profile) -> tuple[Licence, ...]:
 
 def _beside(path: Path) -> list[Path]:
     """Where a licence text of documents may lie: in their folder, or next to it."""
-    from kistack.bundle.writing import LICENCE_NAMES
-
     folder = path if path.is_dir() else path.parent
     return [place / name for place in (folder, folder.parent) for name in LICENCE_NAMES]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from kistack.bundle.manifest import Licence, Manifest, Part
-from kistack.domain.artifacts import Artifact, Opener
+from kistack.domain.artifacts import Artifact
 from kistack.errors import StoreError
 
 #: Names under which licence texts lie in model folders and packages.
@@ -101,8 +100,3 @@ def _licence_texts(licences: tuple[Licence, ...], parts: Mapping[str, Part], fol
                 gathered.append(Licence(of=part_name, licence="see text", text=f"{part.path}/{name}"))
                 break
     return tuple(gathered)
-
-
-def opened_by(artifact: Artifact, opener: Opener | None) -> Artifact:
-    """The artifact with the opener that the pipeline chose for it (the store's may be from another plan)."""
-    return replace(artifact, opener=opener)

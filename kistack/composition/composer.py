@@ -13,7 +13,7 @@ from kistack.composition.requests import Request
 from kistack.composition.starting import given_types, place_sources
 from kistack.composition.systems import systems_of
 from kistack.composition.workbench import Workbench
-from kistack.domain.artifacts import Opener
+from kistack.domain.artifacts import Opener, Type
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, PlanError, Problem
@@ -43,7 +43,8 @@ def compose(
         PlanError: with every problem, each with its step and a remedy.
     """
     bench = Workbench(profile, host, plan.seed, memo)
-    for slot, found in given_types(profile).items():
+    given = given_types(profile)
+    for slot, found in given.items():
         bench.slots[slot] = Bound(Given(slot, found), found)
     sources = place_sources(bench, plan)
     start = dict(bench.slots)
@@ -55,7 +56,7 @@ def compose(
     index = next((b for b in served.values() if b.type.kind == "index"), None)
     systems, notes = systems_of(bench, plan, start, delivered, index, measure=evaluation)
     _drop_unused_sources(bench, sources, delivered, served)
-    _check_all_used(bench, plan, where, delivered, served)
+    _check_all_used(bench, plan, where, given, delivered, served)
     if bench.problems:
         raise PlanError(where, bench.problems)
     first = next((s for n, s in systems.items() if n not in {"baseline", "few-shot"}), systems["baseline"])
@@ -66,7 +67,7 @@ def compose(
         delivered=delivered,
         served=served,
         systems=systems,
-        estimate=fold(bench.nodes, given_types(profile), delivered.values(), served.values(), first.serving),
+        estimate=fold(bench.nodes, given, delivered.values(), served.values(), first.serving),
         notes=tuple(notes),
     )
 
@@ -166,11 +167,16 @@ def _drop_unused_sources(
 
 
 def _check_all_used(
-    bench: Workbench, plan: Plan, where: str, delivered: Mapping[str, Bound], served: Mapping[str, Bound]
+    bench: Workbench,
+    plan: Plan,
+    where: str,
+    given: Mapping[str, Type],
+    delivered: Mapping[str, Bound],
+    served: Mapping[str, Bound],
 ) -> None:
     """Every step must reach something delivered."""
     ends = [b.type.identity for b in (*delivered.values(), *served.values())]
-    travelling = closure(ends, bench.nodes, given_types(bench.profile))
+    travelling = closure(ends, bench.nodes, given)
     todo = [i.rpartition("/")[0] for i in travelling]
     todo += [b.source.node for b in (*delivered.values(), *served.values()) if isinstance(b.source, Ref)]
     reached: set[str] = set()

@@ -56,7 +56,7 @@ def output_types(
         if not out.requires and out.same is False and out.like and out.format in {"", source.format}:
             needs.update(dict.fromkeys(source.needs))
         virtual = virtual_type(source, out)
-        opens_itself = any(o.kind == out.kind and virtual.format in alternatives(o.format) for o in traits.opens)
+        opens_itself = any(o.covers(out.kind, virtual.format) for o in traits.opens)
         opener = Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True)) if opens_itself else None
         made[name] = replace(
             virtual,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from kistack.composition.binding import bind
 from kistack.composition.keys import key_of
-from kistack.composition.matching import alternatives, main_out, output_types
+from kistack.composition.matching import main_out, output_types
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
 from kistack.domain.artifacts import FACETS, Opener, Type
@@ -127,7 +127,7 @@ class Workbench:
 
     def _chosen(self, found: Type) -> Opener | None:
         for opens, opener in reversed(self.chosen):
-            if any(o.kind == found.kind and found.format in alternatives(o.format) for o in opens):
+            if any(o.covers(found.kind, found.format) for o in opens):
                 return opener
         return None
 

@@ -18,6 +18,12 @@ FACETS: dict[str, str] = {
     "content": "what texts hold: documents, questions, answers",
 }
 
+#: The files of artifacts that stages of several plugins read: documents; pairs and items; answers and their timings.
+CORPUS_FILE = "corpus.jsonl"
+PAIRS_FILE = "pairs.jsonl"
+ANSWERS_FILE = "answers.jsonl"
+SPEED_FILE = "speed.json"
+
 UNQUANTIZED = "fp32|fp16|bf16"
 
 

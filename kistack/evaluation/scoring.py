@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kistack.domain.artifacts import Artifact
+from kistack.domain.artifacts import ANSWERS_FILE, Artifact
 from kistack.domain.records import Measurement, SystemScore
 from kistack.errors import InputError, StoreError
 from kistack.evaluation.statistics import PairedResult, mean_with_interval, paired_difference, with_failures
 
 #: Name of the file in a scores artifact.
 SCORES_FILE = "scores.json"
-#: Name of the file in an answers artifact; scores keep its order.
-ANSWERS_FILE = "answers.jsonl"
 
 #: Metrics of which less is better; of every other one, more is.
 LOWER_IS_BETTER = frozenset(

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
-from kistack.domain.artifacts import Type
+from kistack.domain.artifacts import ANSWERS_FILE, PAIRS_FILE, SPEED_FILE, Type
 from kistack.domain.facts import Profile
 from kistack.domain.prompt import Passage, Prompt, template_of
 from kistack.domain.records import Estimate
@@ -23,10 +23,6 @@ from kistack.errors import StepFailed
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.sessions import Completion, IndexSession, ModelSession
 from kistack.plugins.stages import Context, Load, Out, Port, Settings, Stage, Traits
-
-PAIRS_FILE = "pairs.jsonl"
-ANSWERS_FILE = "answers.jsonl"
-SPEED_FILE = "speed.json"
 
 #: Queries embedded and searched per second by a small sentence encoder on two CPU cores (measured, MiniLM-L6: 320
 #: questions in 3.7 s).

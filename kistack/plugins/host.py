@@ -164,10 +164,8 @@ class Host:
         for name, entry in sorted(self.stages.items()):
             if not _can_default(entry.stage):
                 continue
-            for opens in self.traits(name).opens:
-                if opens.kind == kind and fmt in opens.format.split("|") and wanted <= set(opens.gives):
-                    found.append(entry.stage)
-                    break
+            if any(o.covers(kind, fmt) and wanted <= set(o.gives) for o in self.traits(name).opens):
+                found.append(entry.stage)
         return found
 
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:

@@ -100,6 +100,10 @@ class Opens:
     format: str
     gives: tuple[str, ...] = ()
 
+    def covers(self, kind: str, form: str) -> bool:
+        """Whether artifacts of this kind and format are opened."""
+        return self.kind == kind and form in self.format.split("|")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:

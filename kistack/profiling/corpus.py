@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from kistack.domain.artifacts import CORPUS_FILE
 from kistack.domain.facts import Fact, declared, measured
 from kistack.domain.scenario import CorpusPart, Scenario
 from kistack.errors import DataError
 from kistack.profiling.documents import FORMATS, Document, Skipped, read_file
 from kistack.profiling.tokens import estimate_total
-
-CORPUS_FILE = "corpus.jsonl"
 
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)(\.(txt|md|rst))?", re.IGNORECASE)
 _LICENCES = (

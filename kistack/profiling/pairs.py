@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kistack.domain.artifacts import PAIRS_FILE
 from kistack.domain.prompt import PromptTemplate
 from kistack.errors import DataError, InvalidInput, Problem
 from kistack.profiling.tokens import TOKENS_PER_ANSWER_START, TOKENS_PER_MESSAGE, estimate_tokens
 from kistack.units import UnitError, parse_date
-
-PAIRS_FILE = "pairs.jsonl"
 
 #: Problems listed one by one before the rest is only counted.
 MAX_PROBLEMS = 50

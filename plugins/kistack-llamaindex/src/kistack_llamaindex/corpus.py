@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kistack.domain.artifacts import CORPUS_FILE
 from kistack.errors import DataError
-
-CORPUS_FILE = "corpus.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kistack.domain.artifacts import ANSWERS_FILE, PAIRS_FILE, SPEED_FILE
 from kistack.errors import DataError, StoreError
-
-ANSWERS_FILE = "answers.jsonl"
-SPEED_FILE = "speed.json"
-ITEMS_FILE = "pairs.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def read_items(folder: Path) -> list[dict[str, Any]]:
 
     """
     items = []
-    for where, row in _rows(folder / ITEMS_FILE, DataError):
+    for where, row in _rows(folder / PAIRS_FILE, DataError):
         if not all(row.get(name) for name in ("id", "question", "answers")):
             raise DataError(f"{where}: an item needs an id, a question and an answer", "complete or remove it")
         items.append(row)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kistack.domain.artifacts import PAIRS_FILE
 from kistack.domain.prompt import Message, Passage, PromptTemplate
 from kistack.errors import DataError
 from kistack_torch.batching import Example
-
-PAIRS_FILE = "pairs.jsonl"
 
 #: Whether passages that lie with the pairs are shown to the model: where there are any, not at all, or they must be.
 PassageUse = Literal["auto", "never", "require"]
