@@ -236,6 +236,8 @@ def _bca(sample: Floats, drawn: Floats, level: float) -> tuple[float, float]:
     floor = 0.5 / drawn.size
     bias = normal.inv_cdf(min(max(share, floor), 1 - floor))
     centred = sample - observed  # the jackknife of a mean, up to a factor that cancels below
+    # So does this one: without it the powers of very small or large numbers leave what a float can hold.
+    centred = centred / np.abs(centred).max()
     acceleration = float((centred**3).sum() / (6 * ((centred**2).sum() ** 1.5)))
     bounds = []
     for tail in ((1 - level) / 2, (1 + level) / 2):

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -180,11 +180,19 @@ def test_systems_on_different_items_are_not_compared():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(FINITE, FINITE), min_size=1, max_size=30))
+@example([(0.0, 0.0), (0.0, 2.44e-147)])
 def test_swapping_the_systems_swaps_wins_and_losses(pairs):
     a, b = zip(*pairs, strict=True)
     one, two = paired_difference(a, b, resamples=100), paired_difference(b, a, resamples=100)
     assert (one.wins, one.losses, one.ties) == (two.losses, two.wins, two.ties)
     assert one.mean == pytest.approx(-two.mean)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-3, 1e3, 1e150])
+def test_an_interval_is_as_wide_whatever_the_unit(scale):
+    values = np.random.default_rng(4).normal(1.0, 0.5, 40)
+    low, high = bootstrap_interval(values, resamples=300)
+    assert bootstrap_interval(values * scale, resamples=300) == pytest.approx((low * scale, high * scale), rel=1e-9)
 
 
 # --- sums over items
