@@ -13,6 +13,7 @@ from pydantic import Field
 from kistack.domain.artifacts import PAIRS_FILE, Type
 from kistack.domain.prompt import Passage
 from kistack.domain.records import Estimate
+from kistack.errors import ModelError
 from kistack.plugins.builtins import read_jsonl
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.sessions import Completion, LogLikelihood
@@ -402,3 +403,26 @@ class Faulty:
     @hookimpl
     def kistack_register_evaluators(self):
         return [FaultyScores]
+
+
+class FullRuntime(ToyQuantizedRuntime):
+    """A runtime that refuses every model for want of memory."""
+
+    name = "runtime/full"
+
+    def open(self, settings, artifact, parts):
+        raise ModelError(f"{artifact.path}: the model does not fit into free memory", "free some memory")
+
+
+class Toys:
+    """The toys as a plugin object, with other runtimes."""
+
+    def __init__(self, runtimes):
+        self.runtimes = runtimes
+        for name, value in globals().items():
+            if name.startswith("kistack_register_") and name != "kistack_register_runtimes":
+                setattr(self, name, value)
+
+    @hookimpl
+    def kistack_register_runtimes(self):
+        return self.runtimes

@@ -67,7 +67,12 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
     """Every limit that a candidate breaks; one that cannot be composed breaks none but that."""
     if candidate.pipeline is None:
         return [Rejection("compose", p.message, p.where, p.hint) for p in candidate.problems]
-    costs = candidate.pipeline.estimate
+    return exceeded(candidate.pipeline, given)
+
+
+def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
+    """Every limit that a composed plan breaks by its own estimates."""
+    costs = pipeline.estimate
     p95 = costs.cost("latency_seconds") * P95_OVER_MEAN
     serving, training = costs.cost("serving_peak_bytes"), costs.cost("peak_bytes")
     bundle, built = costs.cost("bytes"), costs.cost("scratch_bytes")
@@ -81,8 +86,8 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
         _exceeds("latency", p95, given.latency, format_duration, "raise limits.latency_p95 to {}"),
         _exceeds("training time", costs.cost("seconds"), given.training, format_duration, "allow {} of training"),
         _exceeds("money", costs.cost("money"), given.money, format_money, "raise limits.money to {}"),
-        _prompt_too_long(candidate.pipeline, given),
-        *(_leaves(candidate.pipeline) if given.local_only else ()),
+        _prompt_too_long(pipeline, given),
+        *(_leaves(pipeline) if given.local_only else ()),
     ]
     return [r for r in found if r is not None]
 

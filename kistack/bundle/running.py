@@ -17,7 +17,7 @@ from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.domain.artifacts import Artifact, Opener
 from kistack.domain.facts import Profile
 from kistack.domain.records import Measurement, RunRecord, StepRecord, SystemScore
-from kistack.errors import KistackError, StoreError
+from kistack.errors import KistackError, StepFailed, StoreError
 from kistack.evaluation.scoring import read_system
 from kistack.execution.events import EVENTS_FILE, Event, EventLog, RunFinished, Warned
 from kistack.execution.runner import Execution, execute
@@ -54,7 +54,9 @@ def run(
     if error is None:
         try:
             systems = _systems(pipeline, execution)
-            record = replace(record, systems=systems, bundle=str(_bundle(place, pipeline, execution, systems, folder)))
+            record = replace(record, systems=systems)
+            _require_answers(pipeline, execution)
+            record = replace(record, bundle=str(_bundle(place, pipeline, execution, systems, folder)))
         except KistackError as caught:
             error = caught
             record = replace(record, status="failed", error=caught.message)
@@ -121,6 +123,24 @@ def environment(profile: Profile) -> dict[str, str]:
 def _systems(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
     by_key = {step.key: step for step in execution.steps}
     return {name: _score(execution, system, by_key) for name, system in pipeline.systems.items()}
+
+
+def _require_answers(pipeline: Pipeline, execution: Execution) -> None:
+    """A metric may be missing, but what the plan delivers must have answered: what cannot is no bundle.
+
+    Raises:
+        StepFailed: a delivered model could not be opened or did not answer.
+    """
+    delivered = [b.type.identity for b in pipeline.delivered.values()]
+    for system in pipeline.systems.values():
+        if system.answers is None or system.model.type.identity not in delivered:
+            continue
+        step = next((s for s in execution.steps if s.key == system.answers.node), None)
+        if step is not None and step.status == "failed":
+            raise StepFailed(
+                f"what the plan delivers cannot answer: {step.error}",
+                "everything made is kept: mend that, and the same command measures it and writes the bundle",
+            )
 
 
 def _score(execution: Execution, system: System, steps: Mapping[str, StepRecord]) -> SystemScore:

@@ -48,16 +48,24 @@ def compose(plan: Plan, scenario: Scenario) -> Pipeline:
     return workspace(scenario).compose(plan)
 
 
-def run(plan: Plan | Pipeline, scenario: Scenario, *, on_event: Callable[[Event], None] | None = None) -> RunRecord:
+def run(
+    plan: Plan | Pipeline,
+    scenario: Scenario,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    over_limits: bool = False,
+) -> RunRecord:
     """Run a plan, measure it beside the baselines, and leave a bundle.
 
+    ``over_limits`` runs it although it is expected to exceed a limit of the scenario or of a machine.
+
     Raises:
-        PlanError: the plan does not compose.
+        PlanError: the plan does not compose, or is expected to exceed a limit.
         KistackError: the run failed; finished steps are kept.
     """
     place = workspace(scenario)
     pipeline = place.compose(plan) if isinstance(plan, Plan) else plan
-    return place.run(pipeline, on_event=on_event)
+    return place.run(pipeline, on_event=on_event, over_limits=over_limits)
 
 
 def evaluate(plan: Plan | Pipeline, scenario: Scenario) -> Mapping[str, SystemScore]:

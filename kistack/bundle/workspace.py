@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kistack.advisor.recommend import advise
+from kistack.bundle.admission import admit
 from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.domain.advice import Recommendation
@@ -98,6 +99,15 @@ class Workspace:
         """
         return compose(plan, self.profile(), self.host, where=where, evaluation=evaluation, memo=self._memo)
 
+    def admit(self, pipeline: Pipeline, *, where: str = "plan") -> None:
+        """Refuse a plan that is expected to exceed a limit; say what it is expected to take longer than allowed.
+
+        Raises:
+            PlanError: with every limit that it exceeds and what would admit it.
+        """
+        for line in admit(pipeline, self.scenario, self.profile(), where=where):
+            self._notify(line)
+
     def cached(self, pipeline: Pipeline) -> set[str]:
         """Keys of the nodes whose results are in the store and whole."""
         return {n.key for n in pipeline.nodes if self.store.lookup(n.key) is not None}
@@ -129,12 +139,18 @@ class Workspace:
         run_dir: Path | None = None,
         on_event: Callable[[Event], None] | None = None,
         fresh: bool = False,
+        over_limits: bool = False,
     ) -> RunRecord:
         """Run a composed plan, measure it beside the baselines, and leave a bundle.
 
+        ``over_limits`` runs it although it is expected to exceed a limit of the scenario or of a machine.
+
         Raises:
+            PlanError: it is expected to exceed a limit; nothing was started.
             KistackError: the run failed or was cancelled; its record is in the ledger, finished steps are kept.
         """
+        if not over_limits:
+            self.admit(pipeline)
         # Deciding must not pay for what only running needs.
         from kistack.bundle.running import run
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, workspace_at
+from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, workspace_at
 from kistack.errors import InputError
 
 
@@ -84,6 +84,7 @@ def check(
     plan: Annotated[Path, typer.Argument(help="A plan file.")],
     folder: FolderOption = Path(),
     *,
+    over_limits: OverLimitsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compose a plan without running it: every problem at once, what would run, what is done already."""
@@ -92,6 +93,8 @@ def check(
 
     place = workspace_at(folder)
     pipeline = place.compose(load_plan(plan), where=str(plan))
+    if not over_limits:
+        place.admit(pipeline, where=str(plan))
     cached = place.cached(pipeline)
     document = {"schema": 1, **pipeline.describe(), "cached": sorted(cached)}
     out.result(check_page(pipeline, cached), document, as_json=as_json)

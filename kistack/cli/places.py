@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from kistack.plugins.host import Host
 
 FolderOption = Annotated[Path, typer.Option("-C", "--project", help="The project's folder, or one inside it.")]
+OverLimitsOption = Annotated[
+    bool, typer.Option("--over-limits", help="Go on although the plan is expected to exceed a limit.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 

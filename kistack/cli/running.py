@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, workspace_at
+from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, workspace_at
 from kistack.errors import InputError, StepFailed
 from kistack.reporting.blocks import Heading, Table
 from kistack.reporting.numbers import DASH, percent, shown
@@ -36,6 +36,7 @@ def run(
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Run on without this terminal.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every step again.")] = False,
+    over_limits: OverLimitsOption = False,
     run_id: Annotated[str, typer.Option("--run-id", hidden=True)] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -46,12 +47,14 @@ def run(
 
     place = workspace_at(folder)
     pipeline = place.compose(load_plan(plan), where=str(plan))
+    if not over_limits:
+        place.admit(pipeline, where=str(plan))
     if detach:
         _detach(place, plan, fresh=fresh, as_json=as_json)
         return
     run_dir = place.project.runs / run_id if run_id else None
     with RunDisplay() as display:
-        record = place.run(pipeline, run_dir=run_dir, on_event=display, fresh=fresh)
+        record = place.run(pipeline, run_dir=run_dir, on_event=display, fresh=fresh, over_limits=True)
     out.result(run_page(record), run_document(record), as_json=as_json)
     out.say(f'ask it: kistack ask {record.run} "…"')
 
@@ -61,7 +64,7 @@ def _detach(place: Workspace, plan: Path, *, fresh: bool, as_json: bool) -> None
 
     run_dir = place.project.new_run()
     command = [sys.executable, "-m", "kistack", "--quiet", "run", str(plan.absolute()), "-C", str(place.project.root)]
-    command += ["--run-id", run_dir.name, *(["--fresh"] if fresh else [])]
+    command += ["--over-limits", "--run-id", run_dir.name, *(["--fresh"] if fresh else [])]
     pid = launch(command, run_dir, cwd=place.project.root)
     out.result([Heading(run_dir.name)], {"schema": 1, "run": run_dir.name, "pid": pid}, as_json=as_json)
     out.say(f"watch it: kistack attach {run_dir.name}; stop it: kistack cancel {run_dir.name}")

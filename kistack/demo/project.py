@@ -158,8 +158,9 @@ def _refuse_changes(folder: Path, texts: Mapping[str, str], present: set[str]) -
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise DataError(
-            f"{folder} holds files that differ from the demo's: {', '.join(changed[:_SHOWN])}{more}",
-            "choose another folder, or remove them to have them written again",
+            f"{folder} holds files that differ from this demo's (edited, or written by another version of kistack): "
+            f"{', '.join(changed[:_SHOWN])}{more}",
+            "make the demo elsewhere with --folder NEW, or remove those files to have them written again",
         )
 
 

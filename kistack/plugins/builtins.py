@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import resource
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -50,13 +51,28 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
     return len(text.encode())
 
 
+class PairsPassagesSettings(Settings):
+    """How a training pair shows what was found."""
+
+    order: Literal["shuffled", "ranked"] = Field(
+        default="shuffled", description="shuffled, so that a reader cannot learn to copy the first passage, or ranked"
+    )
+
+
 class PairsPassages(Stage):
-    """Give each training pair the passages that its question retrieves, so that a trainer learns to read them."""
+    """Give each training pair the passages that its question retrieves, so that a trainer learns to read them.
+
+    Trained on passages in the order of their rank, a reader learns where the answer mostly stands instead of what it
+    says. Shown in an order that tells nothing, it has to read all of them (as with the distractors of RAFT, Zhang et
+    al. 2024, arXiv:2403.10131). Questions are still answered with passages in the order of their rank.
+    """
 
     name = "pairs/passages"
+    version = "2"
     summary = "pairs enriched with the passages that the index returns for their questions"
+    Settings = PairsPassagesSettings
 
-    def traits(self, settings: Settings) -> Traits:
+    def traits(self, settings: PairsPassagesSettings) -> Traits:
         """Put in automatically where a trainer prefers pairs with passages and the plan retrieves."""
         return Traits(
             consumes={
@@ -67,7 +83,7 @@ class PairsPassages(Stage):
             auto=True,
         )
 
-    def estimate(self, settings: Settings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
+    def estimate(self, settings: PairsPassagesSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Time of embedding and searching each question once."""
         pairs, index = inputs["pairs"], inputs["index"]
         count = pairs.fact("count", 1)
@@ -81,14 +97,15 @@ class PairsPassages(Stage):
         costs = {"seconds": _START_SECONDS + count / _QUERIES_PER_SECOND, "peak_bytes": _INDEX_WORKER_BYTES}
         return Estimate(costs, {"pairs": facts})
 
-    def run(self, settings: Settings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
+    def run(self, settings: PairsPassagesSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Search every question and write the pairs with what was found."""
         source = ctx.input("pairs")
         index: IndexSession = ctx.open("index")
         rows = list(read_jsonl(source.path / PAIRS_FILE))
         found = index.search([r["question"] for r in rows])
         for row, passages in zip(rows, found, strict=True):
-            row["passages"] = [asdict(p) for p in passages]
+            shown = passages if settings.order == "ranked" else shuffled(passages, row["question"])
+            row["passages"] = [asdict(p) for p in shown]
         out = ctx.out("pairs")
         template_of(source.path).write(out)
         written = write_jsonl(out / PAIRS_FILE, rows)
@@ -102,6 +119,11 @@ class PairsPassages(Stage):
                 "passage_words": words / max(1, sum(map(len, found))),
             }
         }
+
+
+def shuffled(passages: Sequence[Passage], question: str) -> list[Passage]:
+    """The passages in an order that depends on the question and on each passage's text alone."""
+    return sorted(passages, key=lambda p: hashlib.sha256(f"{question}\n{p.id}\n{p.text}".encode()).digest())
 
 
 class AnswerSettings(Settings):

@@ -159,3 +159,20 @@ def test_a_failing_evaluator_does_not_lose_the_run(toy_project):
     assert record.status == "done"
     assert record.systems["plan"].metrics["contained"].value == 1
     assert "broken on purpose" in record.systems["plan"].unavailable["evaluate/faulty"]
+
+
+def test_what_cannot_answer_is_no_bundle_though_all_else_is_kept(toy_project):
+    import toys
+
+    from kistack.bundle.workspace import Workspace
+    from kistack.errors import StepFailed
+    from kistack.plugins.host import load_host
+
+    host = load_host(entry_points=False, extra={"toys": toys.Toys(runtimes=[toys.ToyRuntime, toys.FullRuntime])})
+    place = Workspace.find(toy_project, host=host)
+    with pytest.raises(StepFailed, match=r"cannot answer: .*does not fit"):
+        place.run(place.compose(plan("quantize/toy")))
+    [record] = place.project.ledger().runs()
+    assert record.status == "failed"
+    assert record.systems["baseline"].metrics["contained"].count == 4
+    assert record.bundle == ""

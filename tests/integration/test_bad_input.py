@@ -152,6 +152,16 @@ def test_a_model_that_does_not_fit_the_stated_memory_is_rejected_with_its_remedy
     assert not (toy_project / "plan.yaml").exists()
 
 
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_a_plan_by_hand_that_does_not_fit_the_stated_memory_is_refused(command, toy_project, verb):
+    scenario = toy_project / "kistack.yaml"
+    scenario.write_text(scenario.read_text().replace("memory: 4GB", "memory: 500B"))
+    (toy_project / "plan.yaml").write_text(PLAN)
+    refused(command(verb, "plan.yaml"), "plan.yaml", "memory", "500 B", "raise limits.memory to", "--over-limits")
+    assert not any((toy_project / ".kistack" / "runs").glob("*"))
+    assert command(verb, "plan.yaml", "--over-limits")[0] == 0
+
+
 def test_a_full_disk_while_an_artifact_is_written(toy_project, toy_environment):
     """A limit on file sizes refuses a write as a full disk does, by the kernel and in the middle of the file."""
     (toy_project / "plan.yaml").write_text("steps: [{use: tune/toy}, {use: quantize/bulky}]\n")

@@ -7,7 +7,15 @@ from facts import small_profile
 from kistack.domain.artifacts import Artifact, Type
 from kistack.domain.prompt import PromptTemplate, template_of
 from kistack.errors import StepFailed
-from kistack.plugins.builtins import AnswerItems, AnswerSettings, PairsPassages, read_jsonl, serving_load, write_jsonl
+from kistack.plugins.builtins import (
+    AnswerItems,
+    AnswerSettings,
+    PairsPassages,
+    PairsPassagesSettings,
+    read_jsonl,
+    serving_load,
+    write_jsonl,
+)
 from kistack.testing import LocalContext, run_stage
 
 DOCUMENTS = [
@@ -49,6 +57,26 @@ def test_pairs_get_the_passages_their_questions_retrieve(pairs, tmp_path):
     assert made.facts["passages"] == 1
     assert template_of(made.path).system == "be brief"
     assert list(read_jsonl(pairs / "pairs.jsonl")) == PAIRS
+
+
+def test_passages_of_training_pairs_stand_in_an_order_that_tells_nothing(tmp_path):
+    documents = [{"id": f"d{n}", "title": "", "text": f"release of Alpha {n}"} for n in range(5)]
+    folder = tmp_path / "many"
+    folder.mkdir()
+    questions = [f"What is release {n} of Alpha?" for n in range(60)]
+    write_jsonl(folder / "pairs.jsonl", [{"id": q, "question": q, "answers": ["1"], "gold": []} for q in questions])
+    index = toys.ToyIndex(documents, 5)
+
+    def places(order, where):
+        ctx = LocalContext(tmp_path / where, {"pairs": artifact("pairs", folder)}, {"index": index})
+        made = run_stage(PairsPassages(), ctx, PairsPassagesSettings(order=order))["pairs"]
+        shown = [[p["id"] for p in row["passages"]] for row in read_jsonl(made.path / "pairs.jsonl")]
+        return [[p.id for p in found].index(ids[0]) for ids, found in zip(shown, index.search(questions), strict=True)]
+
+    assert set(places("ranked", "a")) == {0}
+    first = places("shuffled", "b")
+    assert first == places("shuffled", "c")
+    assert min(first.count(rank) for rank in range(5)) >= 4
 
 
 def model(reads=True, knows=None):

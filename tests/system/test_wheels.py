@@ -76,6 +76,9 @@ def test_every_plugins_wheel_holds_its_package_and_its_entry_point(root, wheels)
         package, info = names_in(wheels[plugin.name])
         assert package == {f"{module}/{name}" for name in files_under(plugin / "src" / module)}, plugin.name
         assert f"{module}/py.typed" in package
+        assert "licenses/LICENSE" in info, plugin.name
+        [text] = [n for n in zipfile.ZipFile(wheels[plugin.name]).namelist() if n.endswith("licenses/LICENSE")]
+        assert b"Apache License" in zipfile.ZipFile(wheels[plugin.name]).read(text)
         about = metadata_of(wheels[plugin.name])
         assert about["License-Expression"] == "Apache-2.0"
         assert about["Description-Content-Type"] == "text/markdown"
