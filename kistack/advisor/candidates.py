@@ -13,6 +13,7 @@ from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.composition.starting import MODEL_SLOTS, given_types
 from kistack.domain.artifacts import FACETS, Type
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, InvalidInput, KistackError, Problem
@@ -114,22 +115,30 @@ def plans(found: Mapping[str, Sequence[Step]], host: Host, seed: int = 0) -> Ite
                     yield Plan(seed=seed, steps=tuple(steps)), (problem,)
 
 
-def candidates(profile: Profile, host: Host, notes: list[str], *, seed: int = 0) -> list[Composed]:
+def candidates(
+    profile: Profile, host: Host, notes: list[str], *, seed: int = 0, calibration: Calibration = UNCALIBRATED
+) -> list[Composed]:
     """All candidates, those that cannot be composed too, with the composer's problems.
 
-    ``notes`` receives what could not be judged at all.
+    ``notes`` receives what could not be judged at all; ``calibration`` corrects the estimates.
     """
     memo: dict[Any, Node] = {}
     judged = []
     for plan, problems in plans(options(profile, host, notes), host, seed):
-        judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo))
+        judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo, calibration))
     return judged
 
 
-def composed(plan: Plan, profile: Profile, host: Host, memo: dict[Any, Node] | None = None) -> Composed:
+def composed(
+    plan: Plan,
+    profile: Profile,
+    host: Host,
+    memo: dict[Any, Node] | None = None,
+    calibration: Calibration = UNCALIBRATED,
+) -> Composed:
     """One plan composed without its evaluation, or its problems."""
     try:
-        return Composed(plan, compose(plan, profile, host, evaluation=False, memo=memo))
+        return Composed(plan, compose(plan, profile, host, evaluation=False, memo=memo, calibration=calibration))
     except InvalidInput as error:
         return Composed(plan, None, error.problems)
     except KistackError as error:
