@@ -6,9 +6,9 @@ The error of a number, ln(measured/stated) (of quality: measured - stated points
 
 with every term drawn around 0, so that few runs move little and a stage that has not run takes what its kind shows.
 That is ridge regression on one-hot columns scaled by the terms' standard deviations (a random-effects model: Henderson,
-Best linear unbiased estimation and prediction under a selection model, Biometrics 31, 1975). Runs far from the median of
-their like are weighted down first (Huber, Robust estimation of a location parameter, Ann. Math. Statist. 35, 1964, with
-weights that fall with the square of the distance), so that one wild run does not decide.
+Best linear unbiased estimation and prediction under a selection model, Biometrics 31, 1975). Runs far from the median
+of their like are weighted down first (Huber, Robust estimation of a location parameter, Ann. Math. Statist. 35, 1964,
+with weights that fall with the square of the distance), so that one wild run does not decide.
 """
 
 from __future__ import annotations

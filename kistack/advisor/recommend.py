@@ -60,7 +60,7 @@ def advise(
 class _Bench:
     """What candidates share while they are judged."""
 
-    def __init__(  # noqa: PLR0913 - it is what they share
+    def __init__(
         self,
         profile: Profile,
         host: Host,

@@ -61,32 +61,32 @@ def fold(
             "bytes": sum(size for _, size in bundle),
         }
     raw |= {told: serving.raw[name] for name, told in _SERVED.items() if name in serving.raw}
-    return Estimate(costs, serving.facts, _effects(steps), raw, _ranges(steps, bundle, serving))
+    return Estimate(costs, serving.facts, _effects(steps), raw, _intervals(steps, bundle, serving))
 
 
 def _maker(made: Type, nodes: Mapping[str, Node]) -> Node | None:
     return nodes.get(made.identity.rpartition("/")[0])
 
 
-def _ranges(
+def _intervals(
     steps: Iterable[Node], bundle: Iterable[tuple[Node | None, float]], serving: Estimate
 ) -> dict[str, tuple[float, float]]:
     """The 80 % intervals of the sums."""
-    seconds, memory = ([n.estimate.range(name) for n in steps] for name in ("seconds", "peak_bytes"))
+    seconds, memory = ([n.estimate.interval(name) for n in steps] for name in ("seconds", "peak_bytes"))
     sizes = [(size * low, size * high) for maker, size in bundle for low, high in [_scale(maker)]]
-    ranges = {
+    found = {
         "seconds": (sum(low for low, _ in seconds), sum(high for _, high in seconds)),
         "peak_bytes": (max((low for low, _ in memory), default=0.0), max((high for _, high in memory), default=0.0)),
         "bytes": (sum(low for low, _ in sizes), sum(high for _, high in sizes)),
     }
-    return ranges | {told: serving.ranges[name] for name, told in _SERVED.items() if name in serving.ranges}
+    return found | {told: serving.intervals[name] for name, told in _SERVED.items() if name in serving.intervals}
 
 
 def _scale(maker: Node | None) -> tuple[float, float]:
     """The ends of an output's bytes relative to what its stage stated."""
-    if maker is None or "bytes" not in maker.estimate.ranges:
+    if maker is None or "bytes" not in maker.estimate.intervals:
         return 1.0, 1.0
-    low, high = maker.estimate.ranges["bytes"]
+    low, high = maker.estimate.intervals["bytes"]
     stated = maker.estimate.raw.get("bytes", maker.estimate.made)
     return low / stated, high / stated
 

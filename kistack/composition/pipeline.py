@@ -157,7 +157,7 @@ class Pipeline:
                     "inputs": {p: [_source_name(s) for s in sources] for p, sources in n.inputs.items()},
                     "predicted": dict(n.estimate.costs),
                     "raw": dict(n.estimate.raw),
-                    "intervals": {name: list(ends) for name, ends in n.estimate.ranges.items()},
+                    "intervals": {name: list(ends) for name, ends in n.estimate.intervals.items()},
                 }
                 for n in self.nodes
             ],
@@ -165,7 +165,7 @@ class Pipeline:
             "systems": {name: {"unavailable": dict(s.unavailable)} for name, s in self.systems.items()},
             "predicted": dict(self.estimate.costs),
             "raw": dict(self.estimate.raw),
-            "intervals": {name: list(ends) for name, ends in self.estimate.ranges.items()},
+            "intervals": {name: list(ends) for name, ends in self.estimate.intervals.items()},
             "notes": list(self.notes),
         }
 

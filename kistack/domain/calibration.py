@@ -24,7 +24,6 @@ Z80 = 1.2815515655446004
 ANY = "*"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Prior:
     """What is believed of one kind of number before anything has run.
@@ -52,7 +51,10 @@ _WANDERS = "repeated work wanders by some ten percent (kistack/plugins/costs.py)
 PRIORS: Mapping[str, Prior] = MappingProxyType(
     {
         "seconds": Prior(
-            0.74, 0.15, f"five steps measured 0.41 to 2.54 times their prediction, rms of ln 0.74; {_WANDERS}", timed=True
+            0.74,
+            0.15,
+            f"five steps measured 0.41 to 2.54 times their prediction, rms of ln 0.74; {_WANDERS}",
+            timed=True,
         ),
         "peak_bytes": Prior(
             0.30, 0.05, "six steps measured 0.82 to 1.56 times their prediction, rms of ln 0.30; noise assumed"
@@ -154,7 +156,7 @@ class Calibration:
     ) -> Estimate:
         """The estimate with its costs moved, their 80 % intervals, and beside them what the stage stated."""
         costs, raw = dict(estimate.costs), dict(estimate.raw)
-        ranges = dict(estimate.ranges)
+        intervals = dict(estimate.intervals)
         facts = estimate.facts
         for name, kind in kinds.items():
             stated = estimate.made if name == "bytes" else costs.get(name, 0.0)
@@ -162,7 +164,7 @@ class Calibration:
                 continue
             found = self.of(kind, stage, machine)
             factor = math.exp(found.offset)
-            ranges[name] = (stated * factor * math.exp(-found.half), stated * factor * math.exp(found.half))
+            intervals[name] = (stated * factor * math.exp(-found.half), stated * factor * math.exp(found.half))
             if not found.offset:
                 continue
             raw[name] = stated
@@ -170,7 +172,7 @@ class Calibration:
                 facts = {out: _grown(numbers, factor) for out, numbers in facts.items()}
             else:
                 costs[name] = stated * factor
-        return replace(estimate, costs=costs, facts=facts, raw=raw, ranges=ranges)
+        return replace(estimate, costs=costs, facts=facts, raw=raw, intervals=intervals)
 
     def describe(self, stages: Iterable[str], machine: str) -> str:
         """One line: how many runs the times of these stages rest on here, and which lack runs."""

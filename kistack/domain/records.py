@@ -43,14 +43,14 @@ class Estimate:
     numbers that later steps need (``bytes`` always).
 
     A stage fills these. Calibration moves them, keeps in ``raw`` what was stated of the numbers it moved (``bytes``:
-    of all outputs together), and gives the 80 % intervals in ``ranges``.
+    of all outputs together), and gives the 80 % intervals in ``intervals``.
     """
 
     costs: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     quality: Effect | None = None
     raw: Mapping[str, float] = field(default_factory=dict)
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def cost(self, name: str, default: float = 0.0) -> float:
         """One number of ``costs``."""
@@ -60,10 +60,10 @@ class Estimate:
         """The number as it was before calibration moved it."""
         return self.raw.get(name, self.costs.get(name, default))
 
-    def range(self, name: str) -> tuple[float, float]:
+    def interval(self, name: str) -> tuple[float, float]:
         """The 80 % interval of a number; both ends are the number itself where nothing is said of it."""
         value = self.costs.get(name, 0.0)
-        return self.ranges.get(name, (value, value))
+        return self.intervals.get(name, (value, value))
 
     @property
     def made(self) -> float:
@@ -86,7 +86,8 @@ class Measurement:
 class StepRecord:
     """One node of a pipeline as it ran: what was predicted, what was measured, what it left.
 
-    ``predicted`` is what the user was told, ``raw`` what the stage had stated before it was calibrated. ``facts`` are numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
+    ``predicted`` is what the user was told, ``raw`` what the stage had stated before it was calibrated. ``facts`` are
+    numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
     """
 
     use: str

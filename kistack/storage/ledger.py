@@ -31,7 +31,7 @@ CREATE TABLE totals (
 );
 """
 
-_TABLES = f"""
+_TABLES = """
 CREATE TABLE runs (
     entry INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL,
     seconds REAL NOT NULL, profile TEXT NOT NULL, machine TEXT NOT NULL, bundle TEXT NOT NULL, record TEXT NOT NULL
@@ -48,7 +48,6 @@ CREATE TABLE numbers (
     entry INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, predicted REAL, measured REAL,
     raw REAL, PRIMARY KEY (entry, position, name)
 );
-{_TOTALS}
 CREATE TABLE scores (
     entry INTEGER NOT NULL REFERENCES runs (entry), system TEXT NOT NULL, metric TEXT NOT NULL, value REAL,
     low REAL, high REAL, unit TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (entry, system, metric)
@@ -70,10 +69,11 @@ WHERE t.entry IN latest AND t.raw IS NOT NULL AND t.measured IS NOT NULL
 ORDER BY 7, 8, 2
 """
 
+_RAW = "ALTER TABLE numbers ADD COLUMN raw REAL; UPDATE numbers SET raw = predicted;"
 #: What brings an older ledger one version further: version to the statements that leave it at version + 1.
 #: 1: nothing was calibrated yet, so what was predicted is what the stages stated.
 MIGRATIONS: dict[int, str] = {
-    1: f"ALTER TABLE numbers ADD COLUMN raw REAL; UPDATE numbers SET raw = predicted; {_TOTALS}",
+    1: _RAW + _TOTALS,
 }
 
 
@@ -199,7 +199,7 @@ class Ledger:
             empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
             if version == 0 and empty:
                 db.execute("PRAGMA journal_mode = WAL")
-                db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;")
+                db.executescript(f"BEGIN; {_TABLES} {_TOTALS} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;")
                 return
         if version > LEDGER_SCHEMA or version == 0:
             raise StoreError(

@@ -193,8 +193,8 @@ def test_an_older_ledger_is_migrated_on_a_copy(tmp_path, monkeypatch):
 def test_a_migration_that_fails_changes_nothing(tmp_path):
     path = tmp_path / "ledger.db"
     Ledger(path).append(record())
+    now = module.LEDGER_SCHEMA
     with pytest.raises(sqlite3.Error):
-        now = module.LEDGER_SCHEMA
         migrate(path, {now: "ALTER TABLE nothing ADD COLUMN x"}, now + 1)
     assert sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")) == ["ledger.db"]
     assert Ledger(path).runs() == [record()]
