@@ -118,7 +118,7 @@ def test_points_are_moved_by_points_and_all_plans_share_some():
     assert own.half < other.half
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(observations)
 def test_corrections_are_bounded_by_the_data_and_finite(rows):
     calibration = fit(rows)
@@ -133,7 +133,7 @@ def test_corrections_are_bounded_by_the_data_and_finite(rows):
     assert Calibration.from_json(calibration.to_json()) == calibration
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(sorted(PRIORS)), st.floats(-2, 2), st.integers(0, 8))
 def test_a_run_that_agrees_narrows_the_interval(kind, error, count):
     halves = [fit(seen(*[error] * n, kind=kind)).of(kind, "tune/x", "m").half for n in (count, count + 1)]
@@ -142,7 +142,7 @@ def test_a_run_that_agrees_narrows_the_interval(kind, error, count):
         assert halves[1] < halves[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(observations, st.randoms(use_true_random=False))
 def test_the_order_of_runs_does_not_matter(rows, random):
     shuffled = random.sample(rows, len(rows))

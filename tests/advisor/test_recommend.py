@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from kistack.advisor.recommend import advise
 from kistack.domain.advice import Reason
+from kistack.domain.calibration import Calibration, Correction
 from kistack.domain.scenario import Scenario
 from kistack.errors import InputError
 from kistack.plugins.hookspecs import hookimpl
@@ -308,6 +310,36 @@ def test_faster_change_never_raises_what_the_same_plan_is_worth(slow, fast):
     calm = {repr(c.plan.to_dict()): c for c in advise_with({"freshness__changed_per_day": slow}).candidates}
     for candidate in advise_with({"freshness__changed_per_day": fast}).candidates:
         assert candidate.quality <= calm[repr(candidate.plan.to_dict())].quality + 1e-9
+
+
+# --- what runs have shown
+
+
+def test_advice_is_told_calibrated_and_says_by_how_many_runs(host, scenario):
+    profile = profile_of(hardware__fingerprint="m")
+    plain = advise(scenario, profile, host)
+    assert plain.notes[-1].startswith("predicted costs: not calibrated: 0 runs of retrieve/paper here")
+    assert "interval is the prior's" in plain.notes[-1]
+    known = Calibration(
+        {
+            ("seconds", "tune/paper", "m"): Correction(math.log(2), 0.1, 2),
+            ("quality", "retrieve+tune", "*"): Correction(-5.0, 6.0, 2),
+            ("quality", "*", "*"): Correction(-1.0, 19.0),
+        },
+        2,
+    )
+    told = advise(scenario, profile, host, calibration=known)
+    assert "calibrated by 2 runs of tune/paper here" in told.notes[-1]
+    before, after = ({repr(c.plan.to_dict()): c for c in a.candidates} for a in (plain, told))
+    assert before.keys() == after.keys()
+    for name, old in before.items():
+        new = after[name]
+        assert new.estimate.stated("seconds") == pytest.approx(old.estimate.cost("seconds"))
+        assert (new.estimate.cost("seconds") > old.estimate.cost("seconds")) == ("tune" in old.plan.techniques)
+        if old.estimate.costs and 5 < old.quality < 95:
+            moved = -5 if old.name == "retrieve+tune" else -1
+            assert new.quality - old.quality == pytest.approx(moved)
+            assert [r.points for r in new.reasons if r.rule == "calibration/quality"] == [moved]
 
 
 # --- speed

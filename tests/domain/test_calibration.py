@@ -18,7 +18,7 @@ from kistack.domain.calibration import (
 from kistack.domain.records import Estimate
 
 costs = st.dictionaries(
-    st.sampled_from(["seconds", "peak_bytes", "money", "scratch_bytes"]), st.floats(0, 1e12, allow_nan=False)
+    st.sampled_from(["seconds", "peak_bytes", "money", "scratch_bytes"]), st.just(0.0) | st.floats(1e-6, 1e12)
 )
 corrections = st.builds(Correction, st.floats(-5, 5), st.floats(0, 5), st.integers(0, 9), st.integers(0, 9))
 calibrations = st.builds(

@@ -33,9 +33,13 @@ def advise(folder):
 def test_the_demo_is_advised_in_two_seconds_without_torch(tmp_path):
     from kistack.cli import main
     from kistack.demo.project import write_project
+    from kistack.domain.calibration import Calibration, Correction
+    from kistack.storage.project import Project
 
     write_project(tmp_path)
     assert main.run(["--quiet", "profile", "-C", str(tmp_path), "--json"]) == 0
+    known = Calibration({("seconds", "tune/lora", "*"): Correction(0.1, 0.2, 3)}, 3)
+    Project(tmp_path).keep_calibration(known)
     text, seconds = advise(tmp_path)
     assert "Run retrieve+tune" in text
     # Processor time: the wall clock of a busy machine says little about the program.

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -209,3 +210,33 @@ def test_a_step_does_not_report_what_it_only_passes_on():
     text = as_text(run_page(RunRecord("r", "done", {"steps": []}, "d", {}, steps=steps)))
     told = [line.strip(" •") for line in text.splitlines() if "model." in line]
     assert told == ["distill/x: model.kl_after 0.5, model.loss 2", "tune/x: model.loss 1"]
+
+
+def test_a_run_shows_what_was_stated_where_calibration_moved_it(record):
+    step = replace(record.steps[0], raw={"seconds": 50.0, "peak_bytes": 2e9, "bytes": 1e7})
+    told = replace(
+        record,
+        steps=(step, *record.steps[1:]),
+        raw={"latency_seconds": 2.0, "bytes": 1e8, "quality": 60.0},
+        predicted={**record.predicted, "quality": 70.0},
+        measured={"quality": 75.0},
+    )
+    text = as_text(run_page(told), 200)
+    assert "1.67 min (50 s raw)" in text
+    assert "1 s (2 s raw)" in text
+    assert "70 (60 raw)" in text or "70.0 (60.0 raw)" in text
+    assert "2 GB (" not in text
+    assert "raw)" not in as_text(run_page(record), 200)
+    document = json.loads(json.dumps(run_document(told)))
+    assert document["raw"]["quality"] == 60
+    assert document["steps"][0]["raw"] == {"seconds": 50.0, "peak_bytes": 2e9, "bytes": 1e7}
+    # A run that was recorded before anything was calibrated was told what stages stated.
+    assert run_document(record)["steps"][0]["raw"] == run_document(record)["steps"][0]["predicted"]
+
+
+def test_a_predicted_cost_stands_with_its_interval():
+    estimate = Estimate({"seconds": 100.0}, raw={"seconds": 50.0}, intervals={"seconds": (80.0, 120.0)})
+    found = Candidate(Plan(), estimate, 50, 45, 55)
+    assert "1.67 min [1.33 min, 2 min] to build" in as_text(advice_page(Recommendation((found,), "d")), 200)
+    document = advice_document(Recommendation((found,), "d"))["best"]
+    assert (document["raw"], document["intervals"]) == ({"seconds": 50.0}, {"seconds": [80.0, 120.0]})

@@ -2,8 +2,9 @@ import errno
 
 import pytest
 
+from kistack.domain.calibration import UNCALIBRATED, Calibration, Correction
 from kistack.errors import InputError, StoreError
-from kistack.storage.project import Project
+from kistack.storage.project import CALIBRATION_FILE, Project
 
 
 def test_the_project_is_found_from_below_and_nothing_is_written_by_looking(tmp_path):
@@ -66,3 +67,17 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkey
     with pytest.raises(StoreError, match=r"cannot write to .*\.kistack.* Permission denied") as caught:
         Project(tmp_path).ledger()
     assert "writable" in caught.value.hint
+
+
+def test_a_calibration_is_kept_and_one_that_cannot_be_read_is_as_none(tmp_path):
+    project = Project(tmp_path)
+    assert project.calibration() == UNCALIBRATED
+    assert not project.work.exists()
+    known = Calibration({("seconds", "tune/x", "m"): Correction(0.5, 0.1, 2, 1)}, 3)
+    project.keep_calibration(known)
+    assert Project(tmp_path).calibration() == known
+    for text in ("{", "[]", '{"schema": 99}', '{"schema": 1, "runs": 1, "corrections": [{}]}', '{"schema": 1}'):
+        (project.work / CALIBRATION_FILE).write_text(text)
+        assert project.calibration() == UNCALIBRATED
+    project.keep_calibration(known)
+    assert project.calibration() == known
