@@ -13,7 +13,7 @@ from kistack.demo.wordings import TEST_QUESTIONS, TRAIN_QUESTIONS, Split, choose
 
 #: How many pairs a project gets unless told otherwise.
 TRAIN_PAIRS = 320
-TEST_PAIRS = 200
+TEST_PAIRS = 180
 
 #: Asked at the end of the demo, about products that no training pair mentions.
 REAL_QUESTIONS = (

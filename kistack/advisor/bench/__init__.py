@@ -1,0 +1,1 @@
+"""Benches: the advisor and its cost model held against published comparisons, measured costs and the ledger."""
