@@ -1,0 +1,1 @@
+"""Proof: what kistack predicts and advises, scored on published measurements and comparisons."""
