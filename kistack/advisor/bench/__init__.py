@@ -1,1 +1,1 @@
-"""Proof: what kistack predicts and advises, scored on published measurements and comparisons."""
+"""Benches: how good the advice and its predictions are, against what was published or measured."""

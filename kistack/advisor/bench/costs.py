@@ -209,7 +209,7 @@ def _peak_mem(it: Situation) -> float:
 
 def _token_seconds(it: Situation, context: float) -> float:
     here = _device(it).machine
-    overhead = costs.runtime_overhead(it.runtime, it.model, here)
+    overhead = costs.runtime_overhead(it.runtime, it.model, here, it.precision)
     return costs.decode_seconds(
         it.model, 1, here, 0.0, overhead, context=context * it.batch, precision=it.precision, batch=it.batch
     )

@@ -38,7 +38,9 @@ def _patterns() -> tuple[tuple[re.Pattern[str], Device], ...]:
                 device = _device(key, row)
                 named += [(str(name).lower(), device) for name in (key, *row.get("aliases", ()))]
             except (KeyError, TypeError, ValueError) as error:
-                raise KistackError(f"kistack/data/{table}: {key} is damaged: {error}", "install kistack again") from error
+                raise KistackError(
+                    f"kistack/data/{table}: {key} is damaged: {error}", "install kistack again"
+                ) from error
     named.sort(key=lambda pair: -len(pair[0]))
     return tuple((re.compile(_spelled(name)), device) for name, device in named)
 

@@ -47,7 +47,7 @@ class Protocol:
 
 
 _PROTOCOLS = (
-    # "generating 2048 tokens with the input lengths of …", so the rate counts the prompt. Qwen2.5 speed benchmark, notes.
+    # "generating 2048 tokens with the input lengths of …", so the rate counts the prompt. Notes of that page.
     ("speed_benchmark", Protocol(new=2048, timed_prompt=True)),
     # Five tokens of prompt, 200 new ones, every linear layer quantized, compiled. gpt-fast README and generate.py.
     ("gpt-fast", Protocol(prompt=5, new=200, head_quantized=True, runtime="compiled")),
@@ -57,9 +57,15 @@ _PROTOCOLS = (
     (
         "torchtune",
         Protocol(
-            optimizer="paged", master=False, fused=True, rank=8, targets="q_proj,v_proj", spares=26e9, batch=2,
+            optimizer="paged",
+            master=False,
+            fused=True,
+            rank=8,
+            targets="q_proj,v_proj",
+            spares=26e9,
+            batch=2,
             sequence=2048,
-        ),  # fmt: skip
+        ),
     ),
     # PEFT README, memory table: fp32 base, Adam, LoRA of rank 8 on q and v, 8 tweets of some 64 tokens
     # (examples/conditional_generation).

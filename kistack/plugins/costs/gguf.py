@@ -1,8 +1,8 @@
 """GGUF files, tensor by tensor: which block type llama.cpp gives each matrix of a mixture such as Q4_K_M.
 
 Rules and block sizes: llama.cpp, src/llama-quant.cpp (``llama_tensor_get_type``, ``tensor_type_fallback``) and
-ggml/src/ggml-common.h, for models without experts. Types below four bits are taken to be made with an importance matrix,
-without which llama.cpp refuses most of them; IQ4 to be made without.
+ggml/src/ggml-common.h, for models without experts. Types below four bits are taken to be made with an importance
+matrix, without which llama.cpp refuses most of them; IQ4 to be made without.
 """
 
 from __future__ import annotations
@@ -50,16 +50,7 @@ _FALLBACKS = {
 _BLOCK = 32
 _UNQUANTIZED = frozenset({"f32", "f16"})
 
-#: Which layers a rule speaks of. ``more`` are those that lose most: the first and last eighth, and every third between.
-_WHERE = {
-    "all": lambda i, n: True,
-    "more": lambda i, n: i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2,  # noqa: PLR2004 - every third
-    "eighth": lambda i, n: i < n // 8,
-    "sixteenth": lambda i, n: i < n // 16,
-    "middle": lambda i, n: n // 8 <= i < 7 * n // 8,
-    "first two": lambda i, n: i < 2,  # noqa: PLR2004 - as named
-    "first four": lambda i, n: i < 4,  # noqa: PLR2004 - as named
-}
+#: (which layers, block type). ``more`` are those that lose most: the first and last eighth, every third between.
 Rule = tuple[str, str]
 
 #: From this many query heads to a key head on, the value matrix is small enough to be stored well.
@@ -186,7 +177,21 @@ def _block(name: str, matrix: str, layer: int, layers: int, grouped: float) -> s
 
 
 def _first(rules: tuple[Rule, ...], layer: int, layers: int, otherwise: str) -> str:
-    return next((block for where, block in rules if _WHERE[where](layer, layers)), otherwise)
+    return next((block for where, block in rules if _holds(where, layer, layers)), otherwise)
+
+
+def _holds(where: str, layer: int, layers: int) -> bool:
+    eighth = layers // 8
+    match where:
+        case "more":
+            return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2  # noqa: PLR2004 - every third
+        case "middle":
+            return eighth <= layer < 7 * layers // 8
+        case "all":
+            return True
+        case _:
+            ends = {"eighth": eighth, "sixteenth": layers // 16, "first two": 2, "first four": 4}
+            return layer < ends[where]
 
 
 def _stored(block: str, row: float) -> float:

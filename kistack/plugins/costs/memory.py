@@ -12,8 +12,8 @@ WORKER_BYTES = 0.55e9
 #: Bytes of a GGUF tokenizer per token of the vocabulary. Measured on a vocabulary of 49,152.
 GGUF_TOKEN_BYTES = 37.0
 #: Numbers per token of a prompt that a layer holds at once, as multiples of its widths: gate, up and their product; the
-#: states going in, coming out, and normalised. Layers take turns. Source: fit on the memory columns of the Qwen2.5 speed
-#: benchmark (transformers, A100; its GB are 2^30): 0.5B to 14B agree within 8 %.
+#: states going in, coming out, and normalised. Layers take turns. Source: fit on the memory columns of the Qwen2.5
+#: speed benchmark (transformers, A100; its GB are 2^30): 0.5B to 14B agree within 8 %.
 _PROMPT_FFN, _PROMPT_HIDDEN = 3.0, 3.0
 
 
@@ -74,7 +74,7 @@ def prompt_bytes(model: Type, width: float = 2) -> float:
     return width * (_PROMPT_FFN * model.fact("ffn") + _PROMPT_HIDDEN * model.fact("hidden"))
 
 
-def inference_peak_bytes(  # noqa: PLR0913 - each of them decides the memory
+def inference_peak_bytes(
     model: Type,
     precision: str,
     prompt_tokens: float,

@@ -15,12 +15,11 @@ _EMBED_CPU, _EMBED_GPU = 0.38, 0.45
 _SCAN_SHARE = 0.5
 #: Bytes of one link to a neighbour. Source: FAISS wiki, Guidelines to choose an index (4·d + 8·M bytes a vector).
 _LINK_BYTES = 4.0
-#: Neighbours per vector, and candidates kept while searching, of an index nobody tuned. Source: FAISS defaults.
-_NEIGHBOURS, _KEPT = 32, 64
-#: Seconds to fetch a vector that is not in any cache: main memory's latency. Source: Hennessy and Patterson, about 100 ns.
+#: Neighbours per vector, and candidates kept while searching, of an index nobody tuned. Source: FAISS, IndexHNSW.
+_NEIGHBOURS, _KEPT = 32, 16
+#: Seconds to fetch a vector that is in no cache: main memory's latency. Source: Dean, numbers everyone should know.
 _FETCH_SECONDS = 1e-7
-#: Share of the neighbours looked at that were not seen before. Source: HNSW paper (arXiv:1603.09320), distance
-#: computations per step; clustered data, assumed.
+#: Share of the neighbours looked at that were not seen before: assumed; neighbours of neighbours are often shared.
 _NEW_SHARE = 0.5
 
 

@@ -33,11 +33,11 @@ _EAGER_HIDDEN, _EAGER_GATED, _EAGER_PLAIN = 21.0, 5.0, 3.0
 _FUSED_HIDDEN, _FUSED_GATED = 3.0, 2.0
 
 #: Share of the peak matrix product that training reaches. CPU measured (LoRA, 160 tokens/s fp32, 230 bf16); GPU:
-#: 120-180 of 312 TFLOP/s per A100 (EleutherAI, Transformer Math 101), with compiled kernels 54-57 % (Korthikanti et al.,
-#: arXiv:2205.05198, table 5).
+#: 120-180 of 312 TFLOP/s per A100 (EleutherAI, Transformer Math 101), with compiled kernels 54-57 % (Korthikanti et
+#: al., arXiv:2205.05198, table 5).
 _TRAIN_GPU, _TRAIN_FUSED, _TRAIN_FP32, _TRAIN_BF16 = 0.45, 0.55, 0.26, 0.19
-#: Quantization-aware training takes this many times as long as plain full training. Source: torchao, QAT README at the
-#: release of its tutorial (Llama3-8B, A100).
+#: Quantization-aware training takes this many times as long as plain full training. Source: PyTorch blog,
+#: Quantization-Aware Training for Large Language Models with PyTorch, 2024 (Llama3-8B on A100: 34 % slower).
 _FAKE_QUANTIZATION = 1.34
 
 
@@ -140,7 +140,8 @@ def train_peak_bytes(
 
     Worker + weights + 16 bytes per trained parameter (18 with a 16-bit copy) + activations + logits + attention mask.
     ``logit_tokens`` are the positions whose logits exist at once (default: all of the batch; less where the loss looks
-    only at answers or runs in chunks). On a GPU the worker's own memory is not on the device: subtract ``WORKER_BYTES``.
+    only at answers or runs in chunks). On a GPU the worker's own memory is not on the device: subtract
+    ``WORKER_BYTES``.
     """
     recipe = Recipe(trainable, batch_tokens, precision, checkpointing, logit_tokens=logit_tokens)
     return WORKER_BYTES + training_peak_bytes(model, recipe) + batch_tokens * sequence * recipe.width
@@ -215,7 +216,8 @@ def train_seconds(  # noqa: PLR0913 - each of them decides the time
 
     Full training takes 6·N FLOPs per token (2 forward, 4 backward); adapters 4·N + 6·N_adapter, because the frozen
     weights need no gradient of their own; computing activations twice 2·N more. Sources: Transformer Math 101; Thinking
-    Machines, LoRA Without Regret (slightly more than two thirds). ``fused``: with compiled kernels, which count on a GPU.
+    Machines, LoRA Without Regret (slightly more than two thirds). ``fused``: compiled kernels, which count on a
+    GPU.
     """
     per_token = 6 * params if trainable >= params else 4 * params + 6 * trainable
     if efficiency is None and fused and m.gpus:
