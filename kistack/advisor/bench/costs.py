@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,9 @@ _PAIR_TOKENS = 128
 _PAIRS = "pairs"
 _PLAIN = frozenset({"f16", "fp16", "bf16"})
 #: Between these a bandwidth or throughput is looked for that explains a row, per second.
-_LEAST, _MOST = 1e8, 1e17
+_LEAST, _MOST, _HALVINGS = 1e8, 1e17, 100
+#: Cores of a processor nobody has described, so that its bandwidth decides.
+_MANY_CORES = 64
 
 PEAKS = frozenset({"peak_mem", "train_peak_mem"})
 SIZES = frozenset({"file_size", "linear_weight_bytes", "kv_cache"})
@@ -156,7 +159,7 @@ def _score(row: Row, fitted: Mapping[tuple[str, str], tuple[Device, frozenset[Ro
         return Scored(row, measured, reason=f"nothing predicts the kind {row.kind!r}")
     try:
         situation = read_row(row)
-        device, used = fitted.get((row.model, row.hardware), (situation.device, frozenset[Row]()))
+        device, used = fitted.get(_unnamed(row), (situation.device, frozenset[Row]()))
         predicted = predict(replace(situation, device=device))
     except Inexpressible as error:
         return Scored(row, measured, reason=str(error))
@@ -280,10 +283,15 @@ _PREDICTORS: Mapping[str, Callable[[Situation], float]] = {
 # --- devices without a name
 
 
-def _fit_devices(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Device, frozenset[Row]]]:
-    """A GPU for each model and unnamed device: its bandwidth from the 16-bit decode row, its throughput from prefill.
+def _unnamed(row: Row) -> tuple[str, str]:
+    """What tells one unnamed device from another: the words for it, and who measured."""
+    return row.hardware, row.source
 
-    With it come the rows used up.
+
+def _fit_devices(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Device, frozenset[Row]]]:
+    """The devices that have no name: bandwidth from a 16-bit decode row, throughput from a 16-bit prefill row.
+
+    With each come the rows used up.
     """
     found: dict[tuple[str, str], tuple[Device, frozenset[Row]]] = {}
     for row in rows:
@@ -295,27 +303,38 @@ def _fit_devices(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Device, fro
             continue
         if it.device is not None or it.precision not in _PLAIN:
             continue
-        key = (row.model, row.hardware)
-        blank = Machine(gpus=1, gpu_free=math.inf, bandwidth=1e12, flops_fp32=1e13, flops_bf16=1e13)
-        device, used = found.get(key, (Device(row.hardware, blank, math.inf), frozenset[Row]()))
-        if any(u.kind == row.kind for u in used):
-            continue
-        found[key] = (_fit(it, device, measured, row.kind), used | {row})
+        device, used = found.get(_unnamed(row), (_blank(it), frozenset[Row]()))
+        if not any(u.kind == row.kind for u in used):
+            found[_unnamed(row)] = (_fit(it, device, measured, row.kind), used | {row})
     # a throughput alone says nothing of decoding
     return {key: pair for key, pair in found.items() if any(u.kind == "decode" for u in pair[1])}
 
 
+def _blank(it: Situation) -> Device:
+    """A device of which only the kind is known: a GPU, unless the row speaks of a processor."""
+    on_cpu = re.search(r"\bcpu\b|\bthreads?\b", it.words) is not None
+    machine = Machine(
+        cores=_MANY_CORES, gpus=0 if on_cpu else 1, gpu_free=math.inf, bandwidth=1e12, flops_fp32=1e13, flops_bf16=1e13
+    )
+    return Device("unnamed", machine, math.inf)
+
+
 def _fit(it: Situation, device: Device, measured: float, kind: str) -> Device:
-    names = ("bandwidth",) if kind == "decode" else ("flops_fp32", "flops_bf16")
+    """The device with the bandwidth (or throughput) at which the row is predicted as it was measured."""
     low, high = _LEAST, _MOST
-    for _ in range(100):
+    for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
-        tried = replace(device, machine=replace(device.machine, **dict.fromkeys(names, middle)))
-        if _PREDICTORS[kind](replace(it, device=tried)) < measured:
+        if _PREDICTORS[kind](replace(it, device=_tuned(device, kind, middle))) < measured:
             low = middle
         else:
             high = middle
-    return replace(device, machine=replace(device.machine, **dict.fromkeys(names, math.sqrt(low * high))))
+    return _tuned(device, kind, math.sqrt(low * high))
+
+
+def _tuned(device: Device, kind: str, value: float) -> Device:
+    if kind == "decode":
+        return replace(device, machine=replace(device.machine, bandwidth=value))
+    return replace(device, machine=replace(device.machine, flops_fp32=value, flops_bf16=value))
 
 
 # --- ranks

@@ -6,7 +6,6 @@ import yaml
 from kistack.errors import InputError
 from kistack.plugins import costs
 
-
 SHAPES = {shape.identity: shape for shape in costs.model_shapes().values()}
 
 
