@@ -20,21 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from kistack.domain.fields import Bytes, Date, Money, PerDay, PerSecond, Seconds, Share
 from kistack.domain.prompt import PromptTemplate
 from kistack.domain.yamlfile import load_yaml, validate
-from kistack.units import (
-    Bytes,
-    Date,
-    Money,
-    PerDay,
-    PerSecond,
-    Seconds,
-    Share,
-    UnitError,
-    is_share_rate,
-    parse_duration,
-    parse_rate,
-)
+from kistack.units import UnitError, is_share_rate, parse_duration, parse_rate
 
 SCENARIO_SCHEMA = 1
 SCENARIO_FILE = "kistack.yaml"

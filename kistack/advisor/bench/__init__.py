@@ -1,1 +1,1 @@
-"""Benches: the advisor and its cost model held against published comparisons, measured costs and the ledger."""
+"""Benches: how good the advice and its predictions are, against what was published or measured."""
