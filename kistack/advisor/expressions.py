@@ -191,16 +191,15 @@ class _Parser:
         first = self.at
         kind, text = self.kind(), self.take()
         if kind == "string":
-            raw = "r" in text[:2].lower().rpartition(text[-1])[0] or text[:1] in "rR"
             body = text.lstrip("rRbB")
+            raw = "r" in text[: len(text) - len(body)].lower()
             return self.node("literal", (), first, ast.literal_eval(("r" if raw else "") + body))
         if kind == "number":
             return self.node("literal", (), first, _number(text))
         if text == "(":
             found = self.condition()
             self.take(")")
-            whole = self.node(found.op, found.args, first, found.value)
-            return whole
+            return self.node(found.op, found.args, first, found.value)
         if text in {"[", "{"}:
             return self.collection(first, text)
         if kind == "name":
