@@ -12,8 +12,8 @@ from kistack.advisor.conditions import Judge, condition
 from kistack.advisor.expressions import Expression, parse
 from kistack.advisor.policies import Rule
 from kistack.advisor.vocabulary import strangers
-from kistack.advisor.witnesses import Search, View, Witness, search
-from kistack.domain.facts import Profile, assumed
+from kistack.advisor.witnesses import Search, View, Witness, candidate_views, search
+from kistack.domain.facts import Profile
 from kistack.errors import InputError
 
 Outcome = Literal["can fire", "cannot fire", "not shown to fire"]
@@ -38,7 +38,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Two rules that hold together and say opposite things, with a profile and candidate for which they do."""
+    """Two rules that hold together and say opposite things, with a profile and candidate for which they do.
+
+    One requires what the other forbids to every candidate that has it; or one prefers and the other avoids exactly the
+    same techniques, both with points.
+    """
 
     first: Rule
     second: Rule
@@ -81,11 +85,6 @@ def _concerns(rule: Rule, view: View) -> bool:
     return not concerned if rule.strength == "requires" else concerned
 
 
-def profile_of(witness: Witness) -> Profile:
-    """The profile of a witness."""
-    return Profile({name: assumed(value, "a witness of a rule") for name, value in witness.facts.items()})
-
-
 def _patterns(rules: Iterable[Rule]) -> list[str]:
     return [p for r in rules for entry in r.techniques for p in entry.split("+") if "/" in p]
 
@@ -100,7 +99,7 @@ def _finding(rule: Rule) -> Finding:
         why = "it asks the candidate but names no technique, so it speaks neither of a candidate nor of the scenario"
         return Finding(rule, "cannot fire", why, strangers=odd)
     found = search([rule.when], _patterns([rule]), lambda view: _concerns(rule, view))
-    if found.witness is not None and not fires(rule, profile_of(found.witness), found.witness.candidate):
+    if found.witness is not None and not fires(rule, found.witness.profile, found.witness.candidate):
         found = Search("open", None, found.questions, found.fault)
     why = "" if found.witness is not None else _why(rule, tree, found)
     return Finding(rule, _OUTCOMES[found.outcome], why, found.witness, odd, found.questions)
@@ -108,7 +107,7 @@ def _finding(rule: Rule) -> Finding:
 
 def _why(rule: Rule, tree: Expression | None, found: Search) -> str:
     """The smallest part of a condition that explains why it never holds."""
-    tried = f"{found.questions} questions to its condition tried"
+    tried = f"asked {found.questions} times"
     if found.outcome == "open":
         return f"neither a case for it was found nor excluded ({tried})"
     parts = tree.conjuncts if tree is not None else ()
@@ -128,20 +127,33 @@ def _contradictions(rules: Sequence[Rule]) -> Iterable[Contradiction]:
     for one, other in itertools.combinations(rules, 2):
         if (why := _opposed(one, other)) is None:
             continue
-        forbids = next((r for r in (one, other) if r.strength == "forbids"), one)
-
-        def both(view: View, rule: Rule = forbids) -> bool:
-            return _concerns(rule, view)
-
         try:
-            found = search([one.when, other.when], _patterns([one, other]), both)
+            witness = _held_together(one, other)
         except InputError:
             continue
-        if found.witness is None:
-            continue
-        judge = Judge(profile_of(found.witness))
-        if all(judge.ask(r.when, found.witness.candidate).holds for r in (one, other)):
-            yield Contradiction(one, other, why, found.witness)
+        if witness is not None:
+            yield Contradiction(one, other, why, witness)
+
+
+def _held_together(one: Rule, other: Rule) -> Witness | None:
+    """A case in which both rules speak of one candidate and leave it no way out."""
+    patterns = _patterns([one, other])
+    if "requires" not in {one.strength, other.strength}:
+        return search([one.when, other.when], patterns, lambda view: _concerns(one, view)).witness
+    requires, forbids = sorted((one, other), key=lambda r: r.strength != "requires")
+    having = [
+        view
+        for view in candidate_views([one.when, other.when], patterns)
+        if requires.concerns(view["techniques"], view["stages"])
+    ]
+
+    def no_way_out(witness: Witness) -> bool:
+        judge = Judge(witness.profile)
+        return all(_concerns(forbids, view) and judge.ask(forbids.when, view).holds for view in having)
+
+    return search(
+        [one.when, other.when], patterns, lambda view: _concerns(forbids, view), accepts=no_way_out
+    ).witness
 
 
 def _opposed(one: Rule, other: Rule) -> str | None:

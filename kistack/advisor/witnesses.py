@@ -17,7 +17,7 @@ from kistack.advisor.conditions import CANDIDATE, SECTIONS, Condition, compiled,
 from kistack.advisor.expressions import Expression, affine, parse
 from kistack.advisor.grids import ABSENT, Grid, Path, settings_path
 from kistack.advisor.vocabulary import known
-from kistack.domain.facts import Value
+from kistack.domain.facts import Profile, Value, assumed
 
 #: Questions to the compiled conditions after which a search gives up (some seconds).
 MOST_QUESTIONS = 100_000
@@ -34,6 +34,17 @@ class Witness:
     facts: Mapping[str, Value]
     candidate: View
 
+    @property
+    def profile(self) -> Profile:
+        """A profile of these facts."""
+        return Profile({name: assumed(value, "a witness of a rule") for name, value in self.facts.items()})
+
+
+def candidate_views(conditions: Sequence[Condition], patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """All candidates that conditions could tell apart, as far as the search tries them."""
+    parts = [parse(c.text) for c in conditions if c.text.strip()]
+    return Grid(tuple(a for p in parts for a in p.atoms)).views(patterns)
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -49,6 +60,7 @@ def search(
     conditions: Sequence[Condition],
     patterns: Iterable[str] = (),
     admits: Callable[[View], bool] | None = None,
+    accepts: Callable[[Witness], bool] | None = None,
     most: int = MOST_QUESTIONS,
 ) -> Search:
     """A witness for which all conditions hold, or whether there can be none.
@@ -57,13 +69,14 @@ def search(
         conditions: compiled conditions.
         patterns: stages that candidates should also have, such as a rule's ``tune/lor*``.
         admits: which candidates count (default: all).
+        accepts: which witnesses count (default: all); where it refuses one, nothing is called impossible.
         most: questions after which to give up.
 
     Raises:
         InputError: a condition is no CEL that can be read.
     """
     parts = [c for condition in conditions if condition.text.strip() for c in parse(condition.text).conjuncts]
-    attempt = _Attempt(parts, tuple(patterns), admits, most)
+    attempt = _Attempt(parts, tuple(patterns), admits, accepts, most)
     if attempt.run():
         return Search("found", attempt.witness, attempt.questions, attempt.fault)
     loose = {_spoken(a) for p in parts for a in p.atoms if not _exact(a)}
@@ -71,7 +84,7 @@ def search(
         return Search("open" if attempt.spent else "impossible", None, attempt.questions, attempt.fault)
     names = {text: f"{_FREE}.c{n}" for n, text in enumerate(sorted(loose))}
     freed = [c for p in parts for c in parse(_replaced(p, names)).conjuncts]
-    second = _Attempt(freed, tuple(patterns), admits, most)
+    second = _Attempt(freed, tuple(patterns), admits, None, most)
     held = second.run() or second.spent
     questions = attempt.questions + second.questions
     return Search("open" if held else "impossible", None, questions, attempt.fault)
@@ -132,9 +145,11 @@ class _Attempt:
         parts: Sequence[Expression],
         patterns: Sequence[str],
         admits: Callable[[View], bool] | None,
+        accepts: Callable[[Witness], bool] | None,
         most: int,
     ) -> None:
         self._most = most
+        self._accepts = accepts
         self._admits = admits
         self._patterns = patterns
         self._grid = Grid(tuple(a for p in parts for a in p.atoms))
@@ -175,7 +190,10 @@ class _Attempt:
     def _extend(self, depth: int, view: View) -> bool:
         if depth == len(self._paths):
             given = {p: v for p, v in self._assigned.items() if v is not ABSENT and p[0] not in {_FREE, CANDIDATE}}
-            self.witness = Witness({".".join(p): v for p, v in given.items()}, view)
+            witness = Witness({".".join(p): v for p, v in given.items()}, view)
+            if self._accepts is not None and not self._accepts(witness):
+                return False
+            self.witness = witness
             return True
         path = self._paths[depth]
         for value in [True, False] if path[0] == _FREE else self._grid.values(path, self._assigned):
