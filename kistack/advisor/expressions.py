@@ -6,6 +6,7 @@ Grammar: github.com/google/cel-spec, doc/langdef.md. What evaluates conditions i
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Expression:
     """A node: ``op`` is an operator, ``literal``, ``fact``, ``has``, ``list``, ``map``, ``index``, ``?`` or a call's name.
 
     ``value`` is a literal's value, or the path of a fact: ``("pairs", "train")``. ``text`` is as it is written, and
-    ``start`` where that begins in the condition.
+    ``start`` where that begins in the condition. ``facts`` are the paths that it and all below it read, or ask ``has`` of.
     """
 
     op: str
@@ -49,17 +50,13 @@ class Expression:
     text: str
     start: int
     value: Any = None
+    facts: tuple[tuple[str, ...], ...] = ()
 
     def walk(self) -> Iterator[Expression]:
         """This node and all below it."""
         yield self
         for arg in self.args:
             yield from arg.walk()
-
-    @property
-    def facts(self) -> tuple[tuple[str, ...], ...]:
-        """The paths it reads, those it only asks ``has`` of among them, each once."""
-        return tuple(dict.fromkeys(n.value for n in self.walk() if n.op in {"fact", "has"}))
 
     @property
     def conjuncts(self) -> tuple[Expression, ...]:
@@ -123,7 +120,9 @@ class _Parser:
 
     def node(self, op: str, args: tuple[Expression, ...], first: int, value: Any = None) -> Expression:
         start, end = self.tokens[first][2], self.tokens[self.at - 1][3]
-        return Expression(op, args, self.text[start:end], start, value)
+        own = (value,) if op in {"fact", "has"} else ()
+        facts = tuple(dict.fromkeys(itertools.chain(own, *(a.facts for a in args))))
+        return Expression(op, args, self.text[start:end], start, value, facts)
 
     def condition(self) -> Expression:
         first = self.at

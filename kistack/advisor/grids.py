@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kistack.advisor.conditions import CANDIDATE
@@ -38,11 +37,16 @@ def settings_path(path: Path) -> bool:
     return path[:2] == (CANDIDATE, "settings") and len(path) > 2  # noqa: PLR2004 - candidate.settings.kind…
 
 
-@dataclass(frozen=True, slots=True)
 class Grid:
     """The values of every fact that some conditions read, given their atoms."""
 
-    atoms: tuple[Expression, ...]
+    def __init__(self, atoms: Iterable[Expression]) -> None:
+        self.atoms = tuple(atoms)
+        self._turning: dict[Path, list[Expression]] = {}
+        for node in (n for atom in self.atoms for n in atom.walk() if n.op in _ORDERED or n.op == "in"):
+            for path in node.facts:
+                self._turning.setdefault(path, []).append(node)
+        self._alone: dict[Path, tuple[float, ...]] = {}
 
     def values(self, path: Path, assigned: Mapping[Path, Any]) -> list[Any]:
         """The values to try for one fact beside those ``assigned``, ``ABSENT`` last where a profile may lack it."""
@@ -78,20 +82,35 @@ class Grid:
         found.update(dict.fromkeys(a + b for a, b in itertools.permutations(list(found)[:_FEW], 2)))
         return [*found, OTHER_TEXT, ""]
 
-    def numbers(self, path: Path, found: Known, assigned: Mapping[Path, Any]) -> tuple[float, ...]:
-        """Boundaries of the comparisons that only this fact leaves open, and a value in every gap between them."""
+    def numbers(
+        self, path: Path, found: Known, assigned: Mapping[Path, Any], *, alone: bool = False
+    ) -> tuple[float, ...]:
+        """Boundaries of the comparisons of this fact with constants, with what is ``assigned``, and (unless ``alone``)
+        with the values of one other fact that is open still; and a value in every gap between them.
+        """
         cuts: set[float] = set()
         odd = False
-        for atom in self.atoms:
-            if path not in atom.facts:
-                continue
-            for node in atom.walk():
-                cut = _boundaries(node, path, assigned)
+        for node in self._turning.get(path, ()):
+            for given in self._givens(node, path, assigned, alone=alone):
+                cut = _boundaries(node, path, given)
                 odd = odd or cut is None
                 cuts.update(cut or ())
         if odd:
             cuts.update(10.0**n for n in range(-3, 13, 3))
         return _cells(cuts, found)
+
+    def _givens(self, node: Expression, path: Path, assigned: Mapping[Path, Any], *, alone: bool) -> list[Any]:
+        """What the other facts of a comparison may be: as assigned, and each value of the one that is open."""
+        others = [p for p in node.facts if p != path and p not in assigned] if node.op in _ORDERED else []
+        if alone or len(others) != 1:
+            return [assigned]
+        (other,) = others
+        found = known(other)
+        if found is None or found.kind not in {"count", "number"}:
+            return [assigned]
+        if other not in self._alone:
+            self._alone[other] = self.numbers(other, found, {}, alone=True)
+        return [{**assigned, other: value} for value in self._alone[other]]
 
     def views(self, patterns: Iterable[str]) -> list[dict[str, Any]]:
         """The candidates to try, the plainest first; ``patterns`` name stages beside those that conditions name."""
@@ -163,7 +182,7 @@ def _boundaries(node: Expression, path: Path, assigned: Mapping[Path, Any]) -> s
     """Where a comparison turns as this fact grows; empty where another open fact decides, None where it bends."""
     if node.op == "in" and node.args[0].op == "fact" and node.args[0].value == path and node.args[1].op == "list":
         return {float(n.value) for n in node.args[1].args if _number(n.value)}
-    if node.op not in _ORDERED or path not in node.facts:
+    if node.op not in _ORDERED:
         return set()
     others = [p for p in node.facts if p != path]
     if any(not _number(assigned.get(p)) for p in others):
@@ -244,6 +263,8 @@ def _written(parts: Sequence[Any]) -> list[str]:
             piece = [chr(value)]
         elif name == "IN":
             piece = [_member(value)]
+        elif name == "NOT_LITERAL":
+            piece = ["x" if value != ord("x") else "y"]
         elif name in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
             least, _, inner = value
             piece = [text * least for text in _written(list(inner))]
@@ -252,16 +273,18 @@ def _written(parts: Sequence[Any]) -> list[str]:
         elif name == "BRANCH":
             piece = [text for branch in value[1] for text in _written(list(branch))]
         else:
-            piece = ["x"] if name in {"ANY", "NOT_LITERAL"} else [""]
+            piece = ["x"] if name == "ANY" else [""]
         texts = [a + b for a in texts for b in piece][:_MANY]
     return texts
 
 
 def _member(members: Sequence[Any]) -> str:
-    """A character of a class."""
+    """A character of a class, or one that is likely to be out of one that is denied."""
     classes = {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "a"}
     for op, value in members:
         name = str(op)
+        if name == "NEGATE":
+            return "~"
         if name == "LITERAL":
             return chr(value)
         if name == "RANGE":

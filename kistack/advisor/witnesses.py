@@ -19,8 +19,8 @@ from kistack.advisor.grids import ABSENT, Grid, Path, settings_path
 from kistack.advisor.vocabulary import known
 from kistack.domain.facts import Profile, Value, assumed
 
-#: Questions to the compiled conditions after which a search gives up (some seconds).
-MOST_QUESTIONS = 100_000
+#: Values tried after which a search gives up (some seconds).
+MOST_TRIED = 100_000
 #: The section of flags that stand for comparisons.
 _FREE = "compared"
 
@@ -61,7 +61,7 @@ def search(
     patterns: Iterable[str] = (),
     admits: Callable[[View], bool] | None = None,
     accepts: Callable[[Witness], bool] | None = None,
-    most: int = MOST_QUESTIONS,
+    most: int = MOST_TRIED,
 ) -> Search:
     """A witness for which all conditions hold, or whether there can be none.
 
@@ -69,8 +69,8 @@ def search(
         conditions: compiled conditions.
         patterns: stages that candidates should also have, such as a rule's ``tune/lor*``.
         admits: which candidates count (default: all).
-        accepts: which witnesses count (default: all); where it refuses one, nothing is called impossible.
-        most: questions after which to give up.
+        accepts: which witnesses count by their facts (default: all); with it nothing is called impossible.
+        most: values to try before giving up.
 
     Raises:
         InputError: a condition is no CEL that can be read.
@@ -79,9 +79,10 @@ def search(
     attempt = _Attempt(parts, tuple(patterns), admits, accepts, most)
     if attempt.run():
         return Search("found", attempt.witness, attempt.questions, attempt.fault)
-    loose = {_spoken(a) for p in parts for a in p.atoms if not _exact(a)}
-    if attempt.spent or not loose:
-        return Search("open" if attempt.spent else "impossible", None, attempt.questions, attempt.fault)
+    loose = {_claim(a)[0] for p in parts for a in p.atoms if not _exact(a)}
+    if attempt.spent or not loose or accepts is not None:
+        sure = not attempt.spent and accepts is None
+        return Search("impossible" if sure else "open", None, attempt.questions, attempt.fault)
     names = {text: f"{_FREE}.c{n}" for n, text in enumerate(sorted(loose))}
     freed = [c for p in parts for c in parse(_replaced(p, names)).conjuncts]
     second = _Attempt(freed, tuple(patterns), admits, None, most)
@@ -90,18 +91,29 @@ def search(
     return Search("open" if held else "impossible", None, questions, attempt.fault)
 
 
-def _spoken(atom: Expression) -> str:
-    """An atom's text without what spacing adds, so that equal comparisons share a flag."""
-    return " ".join(atom.text.split())
+#: A comparison as another one, its sides swapped and itself denied where the flags say so.
+_AS = {">": ("<", True, False), "<=": ("<", True, True), ">=": ("<", False, True), "!=": ("==", False, True)}
+
+
+def _claim(atom: Expression) -> tuple[str, bool]:
+    """An atom in one spelling, and whether it denies that, so that equal and opposite comparisons share a flag."""
+    op, swapped, denied = _AS.get(atom.op, (atom.op, False, False))
+    args = atom.args[::-1] if swapped else atom.args
+    return f"{op}{atom.value!r}({', '.join(_spelled(a) for a in args)})", denied
+
+
+def _spelled(node: Expression) -> str:
+    return f"{node.op}{node.value!r}({', '.join(_spelled(a) for a in node.args)})"
 
 
 def _replaced(part: Expression, names: Mapping[str, str]) -> str:
     """The text of a part with its loose atoms replaced by flags."""
     text, shift = part.text, part.start
     for atom in sorted(part.atoms, key=lambda a: -a.start):
-        if (name := names.get(_spoken(atom))) is not None:
+        claim, denied = _claim(atom)
+        if claim in names and not _exact(atom):
             at = atom.start - shift
-            text = text[:at] + name + text[at + len(atom.text) :]
+            text = text[:at] + "!" * denied + names[claim] + text[at + len(atom.text) :]
     return text
 
 
@@ -165,7 +177,9 @@ class _Attempt:
             reads = [i + 1 for i, path in enumerate(self._paths) if path in part.facts]
             self._due[max(reads, default=0)].append(n)
         self._memo: dict[tuple[Any, ...], bool] = {}
+        self._verdicts: dict[tuple[tuple[str, Value], ...], bool] = {}
         self._assigned: dict[Path, Any] = {}
+        self._tried = 0
         self.questions = 0
         self.fault = ""
         self.witness: Witness | None = None
@@ -173,17 +187,18 @@ class _Attempt:
     @property
     def spent(self) -> bool:
         """Whether it left something untried."""
-        return self.questions >= self._most or not self._whole
+        return self._tried >= self._most or not self._whole
 
     def run(self) -> bool:
         """Whether a witness was found."""
         for view in self._grid.views(self._patterns):
             if self._admits is not None and not self._admits(view):
                 continue
+            self._tried += 1
             self._assigned = {path: _seen(view, path) for path in self._of_candidate}
             if self._holds(0, view) and self._extend(0, view):
                 return True
-            if self.questions >= self._most:
+            if self._tried >= self._most:
                 return False
         return False
 
@@ -191,19 +206,27 @@ class _Attempt:
         if depth == len(self._paths):
             given = {p: v for p, v in self._assigned.items() if v is not ABSENT and p[0] not in {_FREE, CANDIDATE}}
             witness = Witness({".".join(p): v for p, v in given.items()}, view)
-            if self._accepts is not None and not self._accepts(witness):
+            if self._accepts is not None and not self._accepted(witness):
                 return False
             self.witness = witness
             return True
         path = self._paths[depth]
         for value in [True, False] if path[0] == _FREE else self._grid.values(path, self._assigned):
             self._assigned[path] = value
+            self._tried += 1
             if self._holds(depth + 1, view) and self._extend(depth + 1, view):
                 return True
-            if self.questions >= self._most:
+            if self._tried >= self._most:
                 break
         self._assigned.pop(path, None)
         return False
+
+    def _accepted(self, witness: Witness) -> bool:
+        """What a caller thinks of a witness's facts, asked once of each."""
+        key = tuple(witness.facts.items())
+        if self._accepts is not None and key not in self._verdicts:
+            self._verdicts[key] = self._accepts(witness)
+        return self._verdicts[key]
 
     def _holds(self, depth: int, view: View) -> bool:
         return all(self._ask(number, view) for number in self._due[depth])
