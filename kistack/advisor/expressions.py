@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,11 @@ _LITERALS = {"true": True, "false": False, "null": None}
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A node: ``op`` is an operator, ``literal``, ``fact``, ``has``, ``list``, ``map``, ``index``, ``?`` or a call's name.
+    """A node: ``op`` is an operator, ``literal``, ``fact``, ``has``, ``list``, ``map``, ``index`` or a call's name.
 
     ``value`` is a literal's value, or the path of a fact: ``("pairs", "train")``. ``text`` is as it is written, and
-    ``start`` where that begins in the condition. ``facts`` are the paths that it and all below it read, or ask ``has`` of.
+    ``start`` where that begins in the condition. ``facts`` are the paths that it and all below it read or ask ``has``
+    of.
     """
 
     op: str
@@ -53,7 +54,7 @@ class Expression:
     facts: tuple[tuple[str, ...], ...] = ()
 
     def walk(self) -> Iterator[Expression]:
-        """This node and all below it."""
+        """The node and all below it."""
         yield self
         for arg in self.args:
             yield from arg.walk()
@@ -231,27 +232,24 @@ def _number(text: str) -> float:
     return float(int(bare, 16)) if bare[:2] in {"0x", "0X"} else float(bare)
 
 
-def affine(node: Expression, path: tuple[str, ...], known: dict[tuple[str, ...], Any]) -> tuple[float, float] | None:
+def affine(node: Expression, path: tuple[str, ...], known: Mapping[tuple[str, ...], Any]) -> tuple[float, float] | None:
     """``(a, b)`` where the node is ``a + b * x`` with ``x`` the fact at ``path`` and the other facts as ``known``.
 
     None where it is not of that form, or another fact is no number.
     """
-    if node.op == "literal":
-        return (float(node.value), 0.0) if _is_number(node.value) else None
-    if node.op == "fact":
-        if node.value == path:
-            return 0.0, 1.0
-        value = known.get(node.value)
+    if node.op == "fact" and node.value == path:
+        return 0.0, 1.0
+    if node.op in {"literal", "fact"}:
+        value: Any = node.value if node.op == "literal" else known.get(node.value)
         return (float(value), 0.0) if _is_number(value) else None
-    parts = [affine(arg, path, known) for arg in node.args]
-    if not parts or any(p is None for p in parts):
+    found = [affine(arg, path, known) for arg in node.args]
+    parts = [p for p in found if p is not None]
+    if not parts or len(parts) < len(found):
         return None
-    (a, b), *rest = [p for p in parts if p is not None]
-    if node.op == "negative":
-        return -a, -b
-    if node.op == "double" and not rest:
-        return a, b
-    return _combined(node.op, (a, b), rest[0]) if len(rest) == 1 else None
+    if len(parts) == 1:
+        a, b = parts[0]
+        return {"negative": (-a, -b), "double": (a, b)}.get(node.op)
+    return _combined(node.op, *parts) if len(parts) == 2 else None  # noqa: PLR2004 - binary operators
 
 
 def _combined(op: str, left: tuple[float, float], right: tuple[float, float]) -> tuple[float, float] | None:

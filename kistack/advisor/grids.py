@@ -6,6 +6,7 @@ for all others, and a search over them is exhaustive.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 import re
@@ -85,8 +86,10 @@ class Grid:
     def numbers(
         self, path: Path, found: Known, assigned: Mapping[Path, Any], *, alone: bool = False
     ) -> tuple[float, ...]:
-        """Boundaries of the comparisons of this fact with constants, with what is ``assigned``, and (unless ``alone``)
-        with the values of one other fact that is open still; and a value in every gap between them.
+        """Boundaries of this fact's comparisons, and a value in every gap between them.
+
+        It is compared with constants, with what is ``assigned``, and (unless ``alone``) with the values of one other
+        fact that is still open.
         """
         cuts: set[float] = set()
         odd = False
@@ -126,7 +129,19 @@ class Grid:
 
     def _named(self, patterns: Iterable[str]) -> set[str]:
         texts = [n.value for a in self.atoms for n in a.walk() if n.op == "literal" and isinstance(n.value, str)]
-        return {_example(p) for p in patterns} | {t for t in texts if re.fullmatch(r"[a-z-]+/\S+", t)}
+        return {_example(p) for p in patterns} | {t for t in texts if re.fullmatch(r"[a-z-]+/\S+", t)} | self._kinds()
+
+    def _kinds(self) -> set[str]:
+        """A stage of each kind that conditions name, is no technique of the core's, and is no slip of one either."""
+        path = (CANDIDATE, "techniques")
+        texts = {
+            n.value
+            for a in self.atoms
+            if path in a.facts
+            for n in a.walk()
+            if n.op == "literal" and re.fullmatch(r"[a-z][a-z0-9-]*", str(n.value))
+        }
+        return {f"{t}/x" for t in texts if not difflib.get_close_matches(t, TECHNIQUES, n=1, cutoff=0.75)}
 
     def whole(self, patterns: Iterable[str]) -> bool:
         """Whether ``views`` leaves out no combination of stages."""
@@ -141,7 +156,7 @@ class Grid:
         for name in ("bits", "passages", "student_ratio"):
             path = (CANDIDATE, name)
             asked = {float(PLAIN[name]), *self.numbers(path, _bounds(path), {})} if name in fields else {PLAIN[name]}
-            choices[name] = sorted(asked, key=lambda v, plain=PLAIN[name]: (v != plain, v))
+            choices[name] = [PLAIN[name], *sorted(asked - {PLAIN[name]})]
         if "retrieve" in kinds:
             choices["passages"] = [p for p in (*choices["passages"], 3.0) if p >= 1 or "passages" in fields]
         else:

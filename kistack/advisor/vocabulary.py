@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -105,11 +105,13 @@ _CANDIDATE: dict[str, Known] = {
 #: A machine of several GPUs tells of each by its number.
 _NUMBERED = re.compile(r"^gpu\d+_")
 
+_PATHS: dict[tuple[str, ...], Known] = {
+    (section, name): known
+    for section, names in {**_SECTIONS, CANDIDATE: _CANDIDATE}.items()
+    for name, known in names.items()
+}
 #: Every known fact by its path; ``gpuN_`` stands for the number of any GPU.
-VOCABULARY: MappingProxyType[tuple[str, ...], Known] = MappingProxyType(
-    {(section, name): known for section, names in _SECTIONS.items() for name, known in names.items()}
-    | {(CANDIDATE, name): known for name, known in _CANDIDATE.items()}
-)
+VOCABULARY: Mapping[tuple[str, ...], Known] = MappingProxyType(_PATHS)
 assert set(_SECTIONS) <= set(SECTIONS)
 assert set(_CANDIDATE) <= set(CANDIDATE_FIELDS)
 

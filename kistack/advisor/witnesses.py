@@ -16,7 +16,7 @@ from typing import Any, Literal
 from kistack.advisor.conditions import CANDIDATE, SECTIONS, Condition, compiled, executed
 from kistack.advisor.expressions import Expression, affine, parse
 from kistack.advisor.grids import ABSENT, Grid, Path, settings_path
-from kistack.advisor.vocabulary import known
+from kistack.advisor.vocabulary import Kind, known
 from kistack.domain.facts import Profile, Value, assumed
 
 #: Values tried after which a search gives up (some seconds).
@@ -119,24 +119,24 @@ def _replaced(part: Expression, names: Mapping[str, str]) -> str:
 
 def _exact(atom: Expression) -> bool:
     """Whether the grid's values stand for all others in this atom."""
-    kinds = {path: k.kind if (k := known(path)) is not None else "absent" for path in atom.facts}
-    if any(settings_path(path) for path in kinds):
+    if any(settings_path(path) for path in atom.facts):
         return False
-    if atom.op == "has" or "absent" in kinds.values():
+    facts = [known(path) for path in atom.facts]
+    # A fact that no profile has faults the atom whatever the others are; flags and listed values are all tried.
+    if atom.op == "has" or None in facts or all(f.kind == "flag" or f.values for f in facts if f is not None):
         return True
-    finite = all(k == "flag" or (f := known(p)) is not None and f.values for p, k in kinds.items())
-    if finite:
-        return True
-    if len(kinds) != 1:
-        return False
-    ((path, kind),) = kinds.items()
-    if kind in {"count", "number"}:
-        if atom.op in {"<", "<=", ">", ">=", "==", "!="}:
-            return all(affine(arg, path, {}) is not None for arg in atom.args)
-        return atom.op == "in" and atom.args[0].op == "fact"
-    if kind == "text":
-        return atom.op in {"==", "!=", "in"} and all(a.op in {"fact", "literal", "list"} for a in atom.args)
-    return kind == "names" and atom.op == "in" and atom.args[0].op == "literal" and "/" in str(atom.args[0].value)
+    return len(facts) == 1 and facts[0] is not None and _exact_for(atom, facts[0].kind)
+
+
+def _exact_for(atom: Expression, kind: Kind) -> bool:
+    """The same for an atom of a single fact of this kind."""
+    (path,) = atom.facts
+    if kind in {"count", "number"} and atom.op in {"<", "<=", ">", ">=", "==", "!="}:
+        return all(affine(arg, path, {}) is not None for arg in atom.args)
+    if kind == "names":
+        return atom.op == "in" and atom.args[0].op == "literal" and "/" in str(atom.args[0].value)
+    plain = all(a.op in {"fact", "literal", "list"} for a in atom.args)
+    return plain and atom.op in ({"in"} if kind in {"count", "number"} else {"==", "!=", "in"})
 
 
 def _seen(view: View, path: Path) -> Any:
@@ -234,7 +234,10 @@ class _Attempt:
     def _ask(self, number: int, view: View) -> bool:
         part, program = self._parts[number]
         given = [(path, view if path[0] == CANDIDATE else self._assigned[path]) for path in part.facts]
-        key = (number, *(repr(view.get(p[1]) if len(p) > 1 else view) if p[0] == CANDIDATE else repr(v) for p, v in given))
+        key = (
+            number,
+            *(repr(view.get(p[1]) if len(p) > 1 else view) if p[0] == CANDIDATE else repr(v) for p, v in given),
+        )
         if key not in self._memo:
             self.questions += 1
             variables: dict[str, Any] = {section: {} for section in (*SECTIONS, _FREE)}

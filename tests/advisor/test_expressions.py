@@ -28,7 +28,7 @@ def shape(node):
         ("a.b.matches(r'\\d+')", ("matches", ("fact", "a.b"), "\\d+")),
         ("a.b.exists(s, s == 'x')", ("exists", ("fact", "a.b"), ("variable",), ("==", ("variable",), "x"))),
         ("size(a.b) > 0x10", (">", ("size", ("fact", "a.b")), 16.0)),
-        ("a['b'] == \"\"\"long\"\"\" // why", ("==", ("index", ("fact", "a"), "b"), "long")),
+        ('a[\'b\'] == """long""" // why', ("==", ("index", ("fact", "a"), "b"), "long")),
         ("(a.b > 1) && !(c.d)", ("&&", (">", ("fact", "a.b"), 1.0), ("!", ("fact", "c.d")))),
         ("-a.b < 1", ("<", ("negative", ("fact", "a.b")), 1.0)),
         ("a.f({'k': 1}).g", ("select", ("f", ("fact", "a"), ("map", "k", 1.0)))),

@@ -104,9 +104,12 @@ def test_each_branch_of_a_pattern_is_written_and_what_is_no_pattern_is_not():
 def test_patterns_of_rules_become_names(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text(
-        "name: p\nrules:\n- {id: a, strength: avoids, techniques: ['tune/*', 'prune/h?ad[sz]'], because: because it is}\n"
+        "name: p\nrules:\n"
+        "- {id: a, strength: avoids, techniques: ['tune/*', 'prune/h?ad[sz]'], because: because it is}\n"
     )
     (rule,) = load_policies([path])
     views = grid("true").views(rule.techniques)
     assert any(rule.concerns(v["techniques"], v["stages"]) for v in views if "tune" in v["techniques"])
-    assert any(rule.concerns([], v["stages"]) for v in views if "prune" in v["techniques"] and "tune" not in v["techniques"])
+    assert any(
+        rule.concerns([], v["stages"]) for v in views if "prune" in v["techniques"] and "tune" not in v["techniques"]
+    )

@@ -190,7 +190,9 @@ def test_what_the_terms_say_goes_before_words_in_a_licence_s_name(shipped, facts
 
 
 def test_policies_keep_their_own_rules_and_summaries(write):
-    one = write("name: one\nsummary: first\nrules:\n" + RULE.format(id="a", when="''", strength="avoids", techniques="[tune]"))
+    one = write(
+        "name: one\nsummary: first\nrules:\n" + RULE.format(id="a", when="''", strength="avoids", techniques="[tune]")
+    )
     two = write(
         "name: two\nrules:\n" + RULE.format(id="b", when="''", strength="prefers", techniques="[tune]"), "two.yaml"
     )

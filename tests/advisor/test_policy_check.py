@@ -43,6 +43,8 @@ FIRING = [
     ("model.params / pairs.train > 1e6 && 1.0 / pairs.train > 0.01", "avoids", "retrieve"),
     ("has(hardware.gpu1_free) && hardware.gpu1_free < 8e9", "notes", ""),
     ("pairs.train > 5.0", "requires", "tune"),
+    ("'prune' in candidate.techniques && 'tune' in candidate.techniques", "avoids", "tune"),
+    ("candidate.techniques.exists(t, t in ['prune', 'merge'])", "avoids", "prune/heads"),
 ]
 
 
@@ -84,6 +86,11 @@ def test_a_rule_that_cannot_fire_is_told_with_the_part_that_never_holds(checked,
     assert finding.witness is None
     assert why in finding.why
     assert not found.sound
+
+
+def test_what_cannot_be_told_of_stages_is_not_claimed():
+    asked = condition("candidate.stages.exists(s, size(s) > 40)")
+    assert search([asked]).outcome == "open"
 
 
 def test_what_is_neither_shown_nor_excluded_is_called_that(checked):
@@ -163,9 +170,9 @@ def test_all_shipped_policies_can_fire_and_agree():
 
 NAMES = ("model.params", "pairs.train", "pairs.leakage")
 ATOMS = st.one_of(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(["<", "<=", ">", ">=", "=="]), st.sampled_from([0.0, 0.5, 1.0, 3.0])).map(
-        lambda t: f"{t[0]} {t[1]} {t[2]}"
-    ),
+    st.tuples(
+        st.sampled_from(NAMES), st.sampled_from(["<", "<=", ">", ">=", "=="]), st.sampled_from([0.0, 0.5, 1.0, 3.0])
+    ).map(lambda t: f"{t[0]} {t[1]} {t[2]}"),
     st.sampled_from(NAMES).map(lambda n: f"has({n})"),
 )
 CONDITIONS = st.recursive(
