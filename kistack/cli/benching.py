@@ -1,4 +1,4 @@
-"""Commands that judge kistack itself: bench costs."""
+"""Commands that judge kistack itself: bench advice, bench costs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ group = typer.Typer(help="How good the advice and its predictions are.", no_args
 def add_to(app: typer.Typer) -> None:
     """Register the group of commands."""
     app.add_typer(group, name="bench")
+
+
+@group.command()
+def advice(
+    file: Annotated[Path, typer.Argument(help="A YAML file of published comparisons: a list under scenarios.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the options of published comparisons, and say how often the advisor puts first what came out best."""
+    from kistack.advisor.bench.advice import bench_advice
+    from kistack.advisor.bench.comparisons import read_comparisons
+    from kistack.reporting.comparisons import comparisons_page
+
+    document = bench_advice(read_comparisons(file))
+    out.result(comparisons_page(document), document, as_json=as_json)
 
 
 @group.command()

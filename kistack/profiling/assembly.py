@@ -15,6 +15,7 @@ from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus
 from kistack.profiling.freshness import freshness, freshness_facts
 from kistack.profiling.hardware import probe
 from kistack.profiling.history import head_of
+from kistack.profiling.licences import training_terms
 from kistack.profiling.models import model_facts
 from kistack.profiling.splits import load_pairs, split_facts
 from kistack.profiling.targets import machine_facts
@@ -51,6 +52,7 @@ def profile(
     facts |= data.freshness_facts()
     facts |= data.pair_facts()
     facts |= model_facts(scenario, sources, kept, today)
+    facts |= training_terms(facts)
     this = probe(scenario.folder, kept)
     for section, name, device in (
         ("hardware", "train_on", scenario.train_on),
