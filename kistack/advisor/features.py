@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref
+from kistack.composition.selection import passed_on
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Effect
@@ -173,7 +174,7 @@ def _given_behind(line: list[Node], nodes: Mapping[str, Node]) -> frozenset[str]
         if node.key in seen:
             continue
         seen.add(node.key)
-        for sources in node.inputs.values():
+        for sources in passed_on(node).values():
             for source in sources:
                 if isinstance(source, Given):
                     found.add(source.slot)

@@ -220,8 +220,13 @@ SITUATIONS = {
     "cpu-decoding-is-bound-by-bytes": [({}, PLAIN, True), ({"serve": "gpu"}, PLAIN, False)],
     "small-models-on-gpus-are-bound-by-overhead": [({"serve": "gpu"}, PLAIN, True), ({}, PLAIN, False)],
     "private-documents-stay-out-of-weights": [
-        ({"scenario__erasable": True}, TUNED, True),
-        ({"scenario__erasable": True, "pairs__answers_in_corpus": 0.0}, TUNED, False),
+        ({"scenario__erasable": True}, {**TUNED, "trains_on_private": True}, True),
+        ({"scenario__erasable": True}, {**TUNED, "trains_on_private": False}, False),
+        (
+            {"scenario__erasable": True, "pairs__answers_in_corpus": 0.0},
+            {**TUNED, "trains_on_private": True},
+            False,
+        ),
     ],
     "access-control-belongs-to-the-index": [({"scenario__per_user_access": True}, PLAIN, True), ({}, PLAIN, False)],
     "pairs-must-not-leak": [({"pairs__leakage": 0.1}, PLAIN, True), ({}, PLAIN, False)],
