@@ -1,4 +1,4 @@
-"""Placement: which parts of the corpus are learnt and which are looked up, by how fast they change and who may see them.
+"""Placement: which parts of the corpus are learnt and which looked up, by how fast they change and who may see them.
 
 What hardly changes may go into weights while what moves goes into the index, because an index is made fresh in minutes
 and weights stay as they were trained (Liska et al. 2022, StreamingQA, arXiv:2205.11388).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kistack.advisor.privacy import private_parts
 from kistack.composition.pipeline import Pipeline
@@ -17,8 +18,8 @@ from kistack.domain.plan import Step
 from kistack.plugins.host import Host
 from kistack.plugins.selecting import pairs_are_told_apart, part_names
 
-#: Rates of change that differ by less are measured too coarsely to place parts by: with the dozens of changes that a
-#: history of some months holds, the 95 % interval of a rate spans a factor of about 2 on either side.
+#: Parts whose rates of change differ by less are not placed apart. A rate told from 10 changes is known to 0.48 to 1.84
+#: times (exact Poisson interval, 95 %), so two such rates that differ fivefold do differ.
 APART = 5.0
 #: Slower rates count as this one: 0.4 % in a year.
 _STILL = 1e-5
@@ -54,7 +55,7 @@ def moving_parts(profile: Profile) -> frozenset[str]:
     slow = sorted(rates, key=lambda n: (rates[n], n))
     if not rates or rates[slow[-1]] < APART * rates[slow[0]]:
         return frozenset()
-    gaps = [rates[b] / rates[a] for a, b in zip(slow, slow[1:], strict=False)]
+    gaps = [rates[b] / rates[a] for a, b in pairwise(slow)]
     still = slow[: gaps.index(max(gaps)) + 1]
     return frozenset(known) - set(still)
 

@@ -37,9 +37,7 @@ def selected(bench: Workbench, request: Request, found: Bound) -> Bound:
     inner = bench.inner()
     inner.slots = dict(bench.given)
     settings = SelectSettings(parts=request.select)
-    node = inner.place(
-        Request(stage, settings, request.where, step=request.step, purpose=request.purpose, auto=True)
-    )
+    node = inner.place(Request(stage, settings, request.where, step=request.step, purpose=request.purpose, auto=True))
     if node is None:
         problem = inner.problems[0]
         raise Unmet(problem.message, problem.hint)
@@ -126,13 +124,17 @@ def _behind(sources: Iterable[Source], nodes: Mapping[str, Node], slots: set[str
 
 def selection_notes(nodes: Mapping[str, Node], profile: Profile) -> list[str]:
     """What a reader should know of a plan's selections: pairs nobody can place, and pairs the index does not cover."""
+    if not any(n.label in _SLOTS for n in nodes.values()):
+        return []
     notes = []
     told_apart = pairs_are_told_apart(profile)
     if any(n.label == SelectPairs.name for n in nodes.values()):
         if told_apart is False:
             notes.append("no training pair names its gold documents: a selection of parts keeps all of them")
         elif (unnamed := _unnamed(profile)) != 0:
-            some = "pairs that name no gold document" if unnamed is None else f"{unnamed:.0f} pairs name no gold document:"
+            some = (
+                "pairs that name no gold document" if unnamed is None else f"{unnamed:.0f} pairs name no gold document:"
+            )
             which = "are left out" if unnamed is None else "those among the training pairs are left out"
             unless = "" if told_apart else ", unless no training pair names any"
             notes.append(f"{some} {which} where a step selects parts{unless}")

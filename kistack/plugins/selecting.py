@@ -180,7 +180,9 @@ class SelectPairs(_Select):
             consumes={
                 "pairs": Port(kind="pairs", where={"format": "jsonl"}, hint="name pairs under knowledge.pairs"),
                 "corpus": Port(
-                    kind="corpus", where={"format": "jsonl"}, hint="parts are those of knowledge.corpus: name them there"
+                    kind="corpus",
+                    where={"format": "jsonl"},
+                    hint="parts are those of knowledge.corpus: name them there",
                 ),
             },
             produces={"pairs": Out(kind="pairs", like="pairs", same=True)},

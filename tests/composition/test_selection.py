@@ -195,9 +195,7 @@ def test_a_tuned_teachers_parts_are_in_the_students_weights():
         **{f"teacher.{n}": v for n, v in {"reference": "toy:big", "format": "toy", "identity": "toy:big"}.items()},
         **{"teacher.precision": "fp32", "teacher.vocabulary": "toy"},
     )
-    teach = Step.model_validate(
-        {"use": "tune/toy", "from": {"model": "teacher"}, "as": "teacher", "select": ["log"]}
-    )
+    teach = Step.model_validate({"use": "tune/toy", "from": {"model": "teacher"}, "as": "teacher", "select": ["log"]})
     pipeline = composed(teach, step("distill/toy", "manual"), profile=profile)
     assert selected_parts(pipeline)["weights"] == {"log", "manual"}
 

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import toys
 from facts import small_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from kistack.domain.artifacts import Artifact, Type
 from kistack.domain.prompt import PromptTemplate, template_of
 from kistack.errors import InputError, StepFailed
+from kistack.plugins.builtins import PairsPassages
 from kistack.plugins.selecting import (
     SelectDocuments,
     SelectPairs,
@@ -113,6 +115,19 @@ def test_where_no_pair_names_gold_all_are_kept_and_the_log_says_so(given_files, 
     _, text = kept(SelectPairs(), tmp_path, given_files(pairs=bare), "log", lines=lines)
     assert len(text.splitlines()) == len(PAIRS)
     assert any("no pair names its gold documents" in line for line in lines)
+
+
+def test_selected_pairs_are_shown_what_the_index_of_other_parts_returns(given_files, tmp_path):
+    files = given_files()
+    made, _ = kept(SelectPairs(), tmp_path, files, "manual")
+    index = toys.ToyIndex([d for d in DOCUMENTS if d["part"] == "log"], 2)
+    ctx = LocalContext(tmp_path / "shown", {"pairs": made}, {"index": index})
+    shown = run_stage(PairsPassages(), ctx)["pairs"]
+    (row,) = [json.loads(line) for line in (shown.path / "pairs.jsonl").read_text().splitlines()]
+    assert (row["id"], row["gold"]) == ("1", ["manual/a"])
+    assert [p["document"] for p in row["passages"]] == ["log/c"]
+    assert shown.facts["count"] == 1
+    assert template_of(shown.path).system == "be brief"
 
 
 def test_nothing_left_fails_with_a_remedy(given_files, tmp_path):
