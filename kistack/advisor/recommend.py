@@ -11,7 +11,9 @@ from kistack.advisor.choice import Judged, front, gap, gives_up, ranked, rival, 
 from kistack.advisor.conditions import Judge
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
+from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
+from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
 from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection
 from kistack.domain.facts import Profile
@@ -62,6 +64,7 @@ class _Bench:
         self.given = given
         self.rules = rules
         self.judge = judge
+        self.privacy = Privacy(profile)
         self._seen: dict[Features, Prediction] = {}
 
     def prediction(self, features: Features) -> Prediction:
@@ -78,6 +81,8 @@ class _Bench:
         features = features_of(self.profile, found.pipeline)
         prediction = self.prediction(features)
         reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
+        if text := placement_text(self.profile, found.pipeline):
+            reasons.append(Reason("placement", "notes", text))
         reasons += _rule_reasons(found, features, self, broken)
         plain = _candidate(found, prediction, reasons, broken)
         own = self.host.judge(plain, self.profile)
@@ -107,7 +112,7 @@ def _rule_reasons(found: Composed, features: Features, bench: _Bench, broken: li
     """Reasons of the rules that hold for this candidate; what they forbid or miss is added to ``broken``."""
     techniques = found.plan.techniques
     stages = [s.use for s in found.plan.steps]
-    view = _view(found, features)
+    view = _view(found, features, bench.privacy)
     reasons = []
     for rule in bench.rules:
         concerned = rule.concerns(techniques, stages)
@@ -125,8 +130,9 @@ def _rule_reasons(found: Composed, features: Features, bench: _Bench, broken: li
     return reasons
 
 
-def _view(found: Composed, features: Features) -> dict[str, Any]:
+def _view(found: Composed, features: Features, privacy: Privacy) -> dict[str, Any]:
     """What conditions see of a candidate; numbers are doubles."""
+    assert found.pipeline is not None
     last = features.changes[-1].bits[1] if features.changes else 16.0
     ratio = 1.0
     for change in features.changes:
@@ -139,6 +145,7 @@ def _view(found: Composed, features: Features) -> dict[str, Any]:
         "passages": features.passages,
         "student_ratio": ratio,
         "trains_on": sorted(features.trains_on),
+        "trains_on_private": privacy.reaches_weights(found.pipeline),
         "trained_with_passages": any(c.with_passages for c in features.changes),
     }
 

@@ -35,6 +35,8 @@ class Workbench:
         self.host = host
         self.seed = seed
         self.slots: dict[str, Bound] = {}
+        #: The scenario's own inputs, whatever the slots of their names hold by now.
+        self.given: Mapping[str, Bound] = {}
         self.poisoned: set[str] = set()
         self.nodes: dict[str, Node] = {}
         self.problems: list[Problem] = []
@@ -66,6 +68,7 @@ class Workbench:
         bench = Workbench(self.profile, self.host, self.seed, self.memo)
         bench.nodes = self.nodes
         bench.slots = {**self.slots}
+        bench.given = self.given
         bench.chosen = self.chosen
         return bench
 
