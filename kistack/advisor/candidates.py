@@ -14,6 +14,7 @@ from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.composition.starting import MODEL_SLOTS, given_types
 from kistack.domain.artifacts import FACETS, Type
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, InvalidInput, KistackError, Problem
@@ -148,11 +149,13 @@ def _mark(step: Step) -> str:
     return f"{step.use} {sorted(step.with_.items())}"
 
 
-def candidates(profile: Profile, host: Host, notes: list[str], *, seed: int = 0) -> list[Composed]:
+def candidates(
+    profile: Profile, host: Host, notes: list[str], *, seed: int = 0, calibration: Calibration = UNCALIBRATED
+) -> list[Composed]:
     """All candidates, those that cannot be composed too, with the composer's problems.
 
     Where parts of the corpus change at different rates, or some are private, plans that place them apart are among
-    them. ``notes`` receives what could not be judged at all.
+    them. ``notes`` receives what could not be judged at all; ``calibration`` corrects the estimates.
     """
     memo: dict[Any, Node] = {}
     ways = placements(profile)
@@ -160,19 +163,25 @@ def candidates(profile: Profile, host: Host, notes: list[str], *, seed: int = 0)
     judged = []
     whole = []
     for plan, problems in plans(found, host, seed):
-        judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo))
+        judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo, calibration))
         if judged[-1].pipeline is not None:
             whole.append(plan)
     if ways:
         apart = placed_plans(whole, ways, part_names(profile), found, host)
-        judged += [composed(plan, profile, host, memo) for plan in apart]
+        judged += [composed(plan, profile, host, memo, calibration) for plan in apart]
     return judged
 
 
-def composed(plan: Plan, profile: Profile, host: Host, memo: dict[Any, Node] | None = None) -> Composed:
+def composed(
+    plan: Plan,
+    profile: Profile,
+    host: Host,
+    memo: dict[Any, Node] | None = None,
+    calibration: Calibration = UNCALIBRATED,
+) -> Composed:
     """One plan composed without its evaluation, or its problems."""
     try:
-        return Composed(plan, compose(plan, profile, host, evaluation=False, memo=memo))
+        return Composed(plan, compose(plan, profile, host, evaluation=False, memo=memo, calibration=calibration))
     except InvalidInput as error:
         return Composed(plan, None, error.problems)
     except KistackError as error:

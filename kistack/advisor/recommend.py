@@ -15,7 +15,8 @@ from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
-from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection
+from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection, Strength
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
@@ -26,8 +27,10 @@ CONTEXT_SCHEMA = 1
 _SURE = 0.8
 
 
-def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
-    """Judge every candidate of a scenario.
+def advise(
+    scenario: Scenario, profile: Profile, host: Host, *, calibration: Calibration = UNCALIBRATED
+) -> Recommendation:
+    """Judge every candidate of a scenario, its predictions corrected by what runs have shown (``calibration``).
 
     Deterministic, pure, without loading any model. ``Recommendation.context`` says, as JSON, how the choice was made:
     the margin, what was tied, the runner-up and what it gives up, how sure the choice is, which rules held.
@@ -39,13 +42,14 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
     judge = Judge(profile)
     notes: list[str] = []
     given = bounds(scenario, profile)
-    found = candidates(profile, host, notes)
-    bench = _Bench(profile, host, given, rules, judge)
+    found = candidates(profile, host, notes, calibration=calibration)
+    bench = _Bench(profile, host, given, rules, judge, calibration)
     judged = [bench.judged(c, number) for number, c in enumerate(found)]
     margin = profile.number("scenario.indifference", scenario.indifference)
     order = ranked(judged, margin)
     notes += _rule_notes(rules, judge)
     notes += _choice_notes(order, margin)
+    notes += _calibration_notes(order, calibration, profile)
     return Recommendation(
         candidates=tuple(j.candidate for j in order),
         profile=profile.digest,
@@ -58,13 +62,22 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
 class _Bench:
     """What candidates share while they are judged."""
 
-    def __init__(self, profile: Profile, host: Host, given: Bounds, rules: Sequence[Rule], judge: Judge) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        host: Host,
+        given: Bounds,
+        rules: Sequence[Rule],
+        judge: Judge,
+        calibration: Calibration,
+    ) -> None:
         self.profile = profile
         self.host = host
         self.given = given
         self.rules = rules
         self.judge = judge
         self.privacy = Privacy(profile)
+        self.calibration = calibration
         self._seen: dict[Features, Prediction] = {}
 
     def prediction(self, features: Features) -> Prediction:
@@ -84,6 +97,7 @@ class _Bench:
         if text := placement_text(self.profile, found.pipeline):
             reasons.append(Reason("placement", "notes", text))
         reasons += _rule_reasons(found, features, self, broken)
+        reasons += _shown_by_runs(found.plan.techniques, self.calibration)
         plain = _candidate(found, prediction, reasons, broken)
         own = self.host.judge(plain, self.profile)
         broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
@@ -101,6 +115,18 @@ def _candidate(
     moved = sum(r.points for r in reasons) - prediction.points
     quality, low, high = (min(100.0, max(0.0, p + moved)) for p in (prediction.points, prediction.low, prediction.high))
     return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
+
+
+def _shown_by_runs(techniques: Sequence[str], calibration: Calibration) -> list[Reason]:
+    """By how many points what ran here moves the expectation."""
+    name = "+".join(techniques) or "nothing"
+    known = calibration.of("quality", name)
+    if not known.offset:
+        return []
+    ran = f"{known.runs} of {name}" if known.runs else f"none of {name}, so partly"
+    because = f"plans that ran here scored otherwise than predicted ({ran})"
+    strength: Strength = "prefers" if known.offset > 0 else "avoids"
+    return [Reason("calibration/quality", strength, because, ("this project's runs",), known.offset)]
 
 
 def _term_reason(name: str, points: float, because: str, sources: tuple[str, ...]) -> Reason:
@@ -205,6 +231,14 @@ def _gap_note(best: Judged, other: Judged, margin: float) -> list[str]:
             )
         ]
     return []
+
+
+def _calibration_notes(order: Sequence[Judged], calibration: Calibration, profile: Profile) -> list[str]:
+    """How many runs the numbers of the recommended plan rest on."""
+    best = next((j.candidate for j in order if j.candidate.kept), None)
+    stages = dict.fromkeys(s.use for s in best.plan.steps) if best is not None else ()
+    line = calibration.describe(stages, profile.text("hardware.fingerprint"))
+    return [line] if line else []
 
 
 def _context(order: Sequence[Judged], margin: float, rules: Sequence[Rule], judge: Judge) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from kistack.composition.starting import given_types, place_sources
 from kistack.composition.systems import systems_of
 from kistack.composition.workbench import Workbench
 from kistack.domain.artifacts import Opener, Type
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, PlanError, Problem
@@ -29,6 +30,7 @@ def compose(
     where: str = "plan",
     evaluation: bool = True,
     memo: dict[Any, Node] | None = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.
 
@@ -38,12 +40,13 @@ def compose(
         host: installed stages.
         where: what to call the plan in messages, for instance its file.
         evaluation: whether to add the nodes that measure it and the baselines.
-        memo: nodes shared between plans of the same profile and host.
+        memo: nodes shared between plans of the same profile, host and calibration.
+        calibration: what corrects the estimates; keys do not depend on it.
 
     Raises:
         PlanError: with every problem, each with its step and a remedy.
     """
-    bench = Workbench(profile, host, plan.seed, memo)
+    bench = Workbench(profile, host, plan.seed, memo, calibration)
     given = given_types(profile)
     for slot, found in given.items():
         bench.slots[slot] = Bound(Given(slot, found), found)
