@@ -10,7 +10,7 @@ from typing import Any
 
 from kistack.composition.arranging import arrange
 from kistack.composition.composer import compose
-from kistack.composition.pipeline import Node, Pipeline
+from kistack.composition.pipeline import Pipeline
 from kistack.composition.starting import MODEL_SLOTS, given_types
 from kistack.domain.artifacts import FACETS, Type
 from kistack.domain.facts import Profile
@@ -119,14 +119,14 @@ def candidates(profile: Profile, host: Host, notes: list[str], *, seed: int = 0)
 
     ``notes`` receives what could not be judged at all.
     """
-    memo: dict[Any, Node] = {}
+    memo: dict[Any, Any] = {}
     judged = []
     for plan, problems in plans(options(profile, host, notes), host, seed):
         judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo))
     return judged
 
 
-def composed(plan: Plan, profile: Profile, host: Host, memo: dict[Any, Node] | None = None) -> Composed:
+def composed(plan: Plan, profile: Profile, host: Host, memo: dict[Any, Any] | None = None) -> Composed:
     """One plan composed without its evaluation, or its problems."""
     try:
         return Composed(plan, compose(plan, profile, host, evaluation=False, memo=memo))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kistack.advisor.recommend import advise
 from kistack.bundle.admission import admit
 from kistack.composition.composer import compose
-from kistack.composition.pipeline import Node, Pipeline
+from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
 from kistack.domain.facts import Profile
@@ -50,7 +50,7 @@ class Workspace:
         self.host = host or default_host()
         self._notify = notify
         self._profile: Profile | None = None
-        self._memo: dict[Any, Node] = {}
+        self._memo: dict[Any, Any] = {}
 
     @classmethod
     def find(

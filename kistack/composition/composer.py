@@ -27,7 +27,7 @@ def compose(
     *,
     where: str = "plan",
     evaluation: bool = True,
-    memo: dict[Any, Node] | None = None,
+    memo: dict[Any, Any] | None = None,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.
 

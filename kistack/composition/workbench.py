@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import machinery
 from importlib import util as importing
 from typing import Any
@@ -30,7 +31,7 @@ class Workbench:
     prefix are composed once.
     """
 
-    def __init__(self, profile: Profile, host: Host, seed: int, memo: dict[Any, Node] | None = None) -> None:
+    def __init__(self, profile: Profile, host: Host, seed: int, memo: dict[Any, Any] | None = None) -> None:
         self.profile = profile
         self.host = host
         self.seed = seed
@@ -229,8 +230,9 @@ class Workbench:
         return self.nodes[node.key]
 
 
+@cache
 def _is_installed(package: str) -> bool:
-    """Whether a module can be imported, found without importing the packages it lies in."""
+    """Whether a module can be imported, found without importing the packages it lies in; looked up once a process."""
     top, *rest = package.split(".")
     spec = importing.find_spec(top)
     name = top
