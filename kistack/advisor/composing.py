@@ -22,7 +22,7 @@ from kistack.plugins.host import Host
 
 #: One read: the name of a fact with what was found, or the name of a section with all of it.
 Read = tuple[str, Any]
-#: A section that stands for all facts.
+#: The section that stands for all facts.
 _ALL = ""
 _SECTION = "section "
 #: Answers kept of one question: the first is that of the scenario as it is, the others are of changes.
@@ -33,29 +33,34 @@ _KEPT = 6
 class Reads:
     """What some work read of a profile: each fact (None: not there), and each section that was read as a whole."""
 
-    held: Mapping[str, Any]
+    facts: Mapping[str, Fact | None]
+    sections: Mapping[str, Mapping[str, Fact]]
 
     @classmethod
     def of(cls, log: Iterable[Read]) -> Reads:
         """The reads of a log."""
-        return cls(dict(log))
+        last = dict(log)
+        sections = {n: last.pop(n) for n in [n for n in last if n.startswith(_SECTION)]}
+        return cls(last, sections)
+
+    def log(self) -> Iterator[Read]:
+        """The reads as a log."""
+        yield from self.facts.items()
+        yield from self.sections.items()
 
     def hold(self, profile: Profile) -> bool:
         """Whether the same work would read the same of this profile."""
-        facts = profile.facts
-        for name, found in self.held.items():
-            if name.startswith(_SECTION):
-                if _section(facts, name.removeprefix(_SECTION)) != found:
-                    return False
-            else:
-                other = facts.get(name)
-                if other is not found and other != found:
-                    return False
-        return True
+        get = profile.facts.get
+        for name, found in self.facts.items():
+            other = get(name)
+            if other is not found and other != found:
+                return False
+        return all(_section(profile.facts, n.removeprefix(_SECTION)) == found for n, found in self.sections.items())
 
 
 def _section(facts: Mapping[str, Fact], prefix: str) -> dict[str, Fact]:
-    return {n: f for n, f in facts.items() if prefix == _ALL or n.startswith(prefix + ".")}
+    start = f"{prefix}." if prefix else ""
+    return {n[len(start) :]: f for n, f in facts.items() if n.startswith(start)}
 
 
 class Watch:
@@ -111,8 +116,9 @@ class _Watched(Profile):
     def section(self, prefix: str) -> dict[str, Fact]:
         noting = self.facts
         assert isinstance(noting, _Noting)
-        noting.log.append((_SECTION + prefix, _section(noting.held, prefix)))
-        return Profile(noting.held, self.schema).section(prefix)
+        found = _section(noting.held, prefix)
+        noting.log.append((_SECTION + prefix, found))
+        return dict(found)
 
 
 def _keep(kept: list[tuple[Reads, Any]], reads: Reads, value: Any) -> None:
@@ -145,7 +151,7 @@ class _Memo(dict[Any, Any]):
             self._given = list(log)
         for reads, value in self._kept.get(mark, ()):
             if reads.hold(self._watch.plain):
-                log.extend(reads.held.items())
+                log.extend(reads.log())
                 self._remember(value, reads)
                 return value
         self._begun[mark] = len(log)
@@ -155,7 +161,7 @@ class _Memo(dict[Any, Any]):
         log = list(self._watch.log[self._begun.pop(mark) :])
         if isinstance(value, Node):
             for parent in value.parents():
-                log.extend(self._behind[parent].held.items())
+                log.extend(self._behind[parent].log())
             for source in (s for sources in value.inputs.values() for s in sources if isinstance(s, Given)):
                 log.extend(self._given_behind(source))
         reads = Reads.of(log)
@@ -181,6 +187,11 @@ class Option:
     key: str
     plan: Plan
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its techniques joined by plus, as candidates are called."""
+        return "+".join(self.plan.techniques) or "nothing"
 
 
 class Compositions:

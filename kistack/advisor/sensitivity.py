@@ -1,0 +1,372 @@
+"""Flip points: for each fact and limit the nearest value at which another set of techniques wins.
+
+Each lever is followed outwards from its present value over a stated range. Between the last value under which the
+choice stands and the first under which it does not, bisection narrows the flip to 5 %; both ends are kept.
+
+Not every candidate is judged at every value. Of two candidates with the same techniques, one that is no better in
+expected points, in any cost that a limit or the economy reads, never decides whether those techniques win: where it is
+feasible the other is too, is within the margin where it is, and is no dearer. So for limits, traffic and the margin the
+best of each set of techniques in that sense stand for all. Under facts that move the quality or the estimates
+themselves, each set is looked for by its first candidate alone, and what is found is then judged with those of every
+set on both sides of the flip; if that does not confirm it, the flip is looked for again among these. What a search may
+cost is bounded by the number of predictions and compositions, not by time, so that advice stays deterministic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from kistack.advisor.changes import consequences
+from kistack.advisor.choice import Judged, chosen, economy_of
+from kistack.advisor.judging import Bench, Judgement
+from kistack.advisor.levers import Direction, Lever, levers
+from kistack.domain.advice import Rejection
+from kistack.domain.facts import Profile, Value
+
+#: A flip is known to this share of its value.
+TOLERANCE = 0.05
+#: Predictions and compositions that one look for flips may ask for: about half a second of one core.
+_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 400, 300
+_DIRECTIONS: tuple[Direction, ...] = ("less", "more")
+_COSTS = ("latency_seconds", "serving_peak_bytes", "bytes", "seconds", "money", "peak_bytes", "scratch_bytes")
+
+Good = Callable[[Judgement], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A value of one fact under which other techniques win.
+
+    ``until`` is the last value looked at under which they do not; ``distance`` the logarithm of ``at`` over ``now``
+    (None where nothing is known now). ``winner`` is empty where nothing would be feasible.
+    """
+
+    fact: str
+    now: float | None
+    at: float
+    until: float
+    direction: Direction
+    winner: str
+    sentence: str
+    distance: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document with stable names."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was found, and what was looked through: facts with their ranges, and those left out for their cost."""
+
+    flips: tuple[Flip, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    left_out: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document with stable names."""
+        return {
+            "flips": [f.to_json() for f in self.flips],
+            "ranges": {n: list(ends) for n, ends in self.ranges.items()},
+            "not_searched": list(self.left_out),
+        }
+
+
+def flips(bench: Bench) -> Search:
+    """The flip points of a recommendation, the nearest first."""
+    here = bench.judgement.winner
+    return search(bench, lambda j: j.winner != here)
+
+
+def search(bench: Bench, good: Good, among: Iterable[Judged] | None = None, *, thorough: bool = False) -> Search:
+    """The nearest value of each lever, in each direction, under which ``good`` holds of the ranking.
+
+    Args:
+        bench: the candidates.
+        good: what is looked for.
+        among: candidates that must be looked at beside those that stand for all.
+        thorough: look without a bound on cost.
+    """
+    scout = Scout(bench, among or ())
+    found: list[Flip] = []
+    left_out: list[str] = []
+    looked = levers(bench.profile, bench.judgement.order)
+    limit = _Allowance(bench, thorough=thorough)
+    for lever in looked:
+        if limit.spent:
+            left_out.append(lever.fact)
+            continue
+        for direction in _DIRECTIONS:
+            if (flip := scout.nearest(lever, direction, good)) is not None:
+                found.append(flip)
+    found.sort(key=lambda f: (math.inf if f.distance is None else f.distance, f.fact, f.direction))
+    ranges = {lever.fact: (lever.low, lever.high) for lever in looked if lever.fact not in left_out}
+    return Search(tuple(found), ranges, tuple(left_out))
+
+
+class _Allowance:
+    """How much work a search may still ask for."""
+
+    def __init__(self, bench: Bench, *, thorough: bool) -> None:
+        self._bench = bench
+        self._thorough = thorough
+        self._start = (bench.predicted, bench.compositions.count)
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more should be begun."""
+        predicted, composed = self._bench.predicted - self._start[0], self._bench.compositions.count - self._start[1]
+        return not self._thorough and (predicted > _MOST_PREDICTIONS or composed > _MOST_COMPOSITIONS)
+
+
+class Scout:
+    """Looks at rankings under other values of one lever, with the candidates that can matter."""
+
+    def __init__(self, bench: Bench, among: Iterable[Judged] = ()) -> None:
+        self.bench = bench
+        self._options = {o.number: o for o in bench.compositions.options(bench.profile)[0]}
+        self._names = {o.key: o.name for o in self._options.values()}
+        self._known = frozenset(self._names)
+        order = bench.judgement.order
+        self._extra = self._keys(among)
+        self._standing: dict[str, frozenset[str]] = {}
+        for judged in representatives(order):
+            name = judged.candidate.name
+            self._standing[name] = self._standing.get(name, frozenset()) | self._keys([judged])
+        self._first = self._keys(firsts(order)) | self._extra
+
+    def _keys(self, judged: Iterable[Judged]) -> frozenset[str]:
+        return frozenset(self._options[j.number].key for j in judged)
+
+    def nearest(self, lever: Lever, direction: Direction, good: Good) -> Flip | None:
+        """The nearest value in one direction under which ``good`` holds; None where none does within the range."""
+        if lever.effort == "limits":
+            shortcut = Shortcut(self.bench, lever)
+            found = self._bracket(lever, direction, lambda v: good(shortcut.judge(v)))
+            if found is not None:
+                until, at = self._narrowed(lever, lambda v: good(shortcut.judge(v)), found)
+                keys = self._keys([*firsts(shortcut.judge(until).order), *firsts(shortcut.judge(at).order)])
+                if (flip := self._confirmed(lever, direction, good, (until, at), keys | self._extra)) is not None:
+                    return flip
+            elif not self._suggests_anew(lever, direction):
+                return None
+            # Stages suggest something else under that value, or rules speak of it: look with what stands for all.
+            return self._searched(lever, direction, good, frozenset().union(*self._standing.values()) | self._extra)
+        return self._searched(lever, direction, good, self._first)
+
+    def _suggests_anew(self, lever: Lever, direction: Direction) -> bool:
+        """Whether stages suggest other plans at the end of the range."""
+        steps = lever.steps(direction)
+        if not steps:
+            return False
+        options, _ = self.bench.compositions.options(under(self.bench.profile, {lever.fact: steps[-1]}))
+        return any(o.key not in self._known for o in options)
+
+    def _searched(self, lever: Lever, direction: Direction, good: Good, keys: frozenset[str]) -> Flip | None:
+        found = self._bracket(lever, direction, lambda v: good(self.look(lever, v, keys)))
+        if found is None:
+            return None
+        # Between the two only those who win at its ends are followed; then all must say the same.
+        names = {self.look(lever, v, keys).winner for v in found} | {self.bench.judgement.winner}
+        rivals = frozenset(k for k in keys if self._names[k] in names) | self._extra
+        ends = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
+        every = keys.union(*(self._standing.get(name, ()) for name in names))
+        if (flip := self._confirmed(lever, direction, good, ends, every)) is not None:
+            return flip
+        # It lies to one side of what was found: nearer, where it holds before it already.
+        nearer = good(self.look(lever, ends[0], every))
+        if not nearer and not good(self.look(lever, found[1], every)):
+            return None
+        ends = self._narrowed(
+            lever, lambda v: good(self.look(lever, v, every)), (found[0], ends[0]) if nearer else (ends[1], found[1])
+        )
+        return self._confirmed(lever, direction, good, ends, every)
+
+    def look(self, lever: Lever, value: float, keys: frozenset[str], names: Container[str] | None = None) -> Judgement:
+        """The ranking of some candidates under another value.
+
+        What stages suggest only there takes part too: the first of each set of techniques, or of those ``names``.
+        """
+        profile = under(self.bench.profile, {lever.fact: value})
+        fresh: dict[str, str] = {}
+        for option in self.bench.compositions.options(profile)[0]:
+            if option.key not in self._known and (names is None or option.name in names):
+                fresh.setdefault(option.name, option.key)
+        wanted = keys | frozenset(fresh.values())
+        return self.bench.judge(profile, wanted=lambda o: o.key in wanted)
+
+    def _bracket(self, lever: Lever, direction: Direction, good: Callable[[float], bool]) -> tuple[float, float] | None:
+        """The last value that is not good and the first that is; None where none is within the range."""
+        last = lever.now
+        for value in lever.steps(direction):
+            if good(value):
+                # Where nothing is known now, the far end must not be good itself, or nothing flips on the way.
+                return None if last is None else (last, value)
+            last = value
+        return None
+
+    def _narrowed(
+        self, lever: Lever, good: Callable[[float], bool], bracket: tuple[float, float]
+    ) -> tuple[float, float]:
+        """The bracket within the tolerance, the good end with as few digits as that allows."""
+        until, at = bracket
+        while not lever.close(until, at, TOLERANCE) and (lever.linear or min(until, at) > 0):
+            middle = lever.middle(until, at)
+            if good(middle):
+                at = middle
+            else:
+                until = middle
+        for digits in (2, 3, 4):
+            near = _shorter(at, digits, up=at > until)
+            if lever.low <= near <= lever.high and lever.close(near, until, TOLERANCE) and good(near):
+                return until, near
+        return until, at
+
+    def _confirmed(
+        self, lever: Lever, direction: Direction, good: Good, ends: tuple[float, float], keys: frozenset[str]
+    ) -> Flip | None:
+        """The flip, if judging these candidates as a what-if says the same on both sides of it."""
+        until, at = ends
+        there = self.look(lever, at, keys)
+        before = self.bench.judgement if until == lever.now else self.look(lever, until, keys)
+        if not good(there) or good(before):
+            return None
+        distance = lever.distance(at)
+        return Flip(
+            fact=lever.fact,
+            now=lever.now,
+            at=at,
+            until=until,
+            direction=direction,
+            winner=there.winner,
+            sentence=sentence(there.winner, lever, direction, at),
+            distance=None if math.isinf(distance) else round(distance, 4),
+        )
+
+
+class Shortcut:
+    """Rankings under other values of a limit, of the margin or of the traffic, without judging anything again.
+
+    Only who keeps that limit, or what answering costs, is worked out anew. What stages suggest and rules say under
+    the value is not: a flip found so must be confirmed.
+    """
+
+    def __init__(self, bench: Bench, lever: Lever) -> None:
+        self._lever = lever
+        base = bench.judgement
+        if lever.now is None:  # a limit that is stated at all already moves rules that ask for it
+            base = bench.judge(under(bench.profile, {lever.fact: lever.high}))
+        self._base = base
+        self._traffic = bench.profile.number("scenario.queries_per_day", 100.0)
+        self._economy = {j.number: economy_of(j) for j in base.order}
+        self._both = [self._with_and_without(j) for j in base.order]
+
+    def judge(self, value: float) -> Judgement:
+        """The ranking, of which only the first place and who is kept can be relied on."""
+        lever, base = self._lever, self._base
+        if lever.fact == "scenario.indifference":
+            return self._ranking(base.order, value)
+        if lever.fact == "scenario.queries_per_day":
+            times = value / self._traffic if self._traffic else 0.0
+            return self._ranking([_busier(j, times) for j in base.order], base.margin, fresh=True)
+        return self._ranking(self._limited(value), base.margin)
+
+    def _ranking(self, judged: Sequence[Judged], margin: float, *, fresh: bool = False) -> Judgement:
+        first = chosen(judged, margin, economy_of if fresh else lambda j: self._economy[j.number])
+        return Judgement(tuple(sorted(judged, key=lambda j: (j is not first, not j.candidate.kept))), margin)
+
+    def _limited(self, value: float) -> list[Judged]:
+        """The candidates, with that limit kept or broken."""
+        reverse = self._lever.reverse
+        return [
+            whole if need is None else broken if (need < value if reverse else need > value) else whole
+            for need, whole, broken in self._both
+        ]
+
+    def _with_and_without(self, judged: Judged) -> tuple[float | None, Judged, Judged]:
+        """What a candidate needs of the limit, and what it is where it keeps it and where it breaks it."""
+        lever = self._lever
+        if lever.need is None or judged.prediction is None:
+            return None, judged, judged
+        need = lever.need(judged)
+        others = tuple(r for r in judged.candidate.rejections if r.limit != lever.limit)
+        broken = (*others, Rejection(lever.limit, lever.show(need), "", ""))
+        return need, _rejected(judged, others), _rejected(judged, broken)
+
+
+def _rejected(judged: Judged, rejections: tuple[Rejection, ...]) -> Judged:
+    return replace(judged, candidate=replace(judged.candidate, rejections=rejections))
+
+
+def _busier(judged: Judged, times: float) -> Judged:
+    """The candidate under so many times the traffic."""
+    return replace(judged, upkeep=replace(judged.upkeep, answering=judged.upkeep.answering * times))
+
+
+def under(profile: Profile, values: Mapping[str, Value]) -> Profile:
+    """The profile with facts changed, and what follows from them."""
+    return profile.updated(consequences(profile, values))
+
+
+def sentence(winner: str, lever: Lever, direction: Direction, at: float) -> str:
+    """``retrieve+tune would win if the corpus changed less than once in 80 days (now once in 23 days)``."""
+    condition = f"if {lever.condition(direction, at)} (now {lever.now_text})"
+    if not winner:
+        return f"no combination would keep the limits {condition}"
+    return f"{winner} would win {condition}" if winner != "nothing" else f"the bare model would win {condition}"
+
+
+def _shorter(value: float, digits: int, *, up: bool) -> float:
+    if value <= 0:
+        return value
+    step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    ratio = value / step
+    whole = math.ceil(ratio - 1e-9) if up else math.floor(ratio + 1e-9)
+    return float(f"{whole * step:.{digits}g}")
+
+
+def firsts(order: Sequence[Judged]) -> list[Judged]:
+    """The first candidate of each set of techniques, those that can be composed before those that cannot."""
+    found: dict[str, Judged] = {}
+    for judged in sorted(order, key=lambda j: j.prediction is None):
+        found.setdefault(judged.candidate.name, judged)
+    return list(found.values())
+
+
+def representatives(order: Sequence[Judged]) -> list[Judged]:
+    """Of each set of techniques the candidates that none of the same set equals or beats in all that decides."""
+    groups: dict[str, list[tuple[tuple[float, ...], Judged]]] = {}
+    for judged in order:
+        if judged.prediction is not None:
+            groups.setdefault(judged.candidate.name, []).append((_axes(judged), judged))
+    found = []
+    for group in groups.values():
+        standing: list[tuple[float, ...]] = []
+        for axes, judged in sorted(group, key=lambda pair: (*pair[0], pair[1].number)):
+            if not any(all(a <= b for a, b in zip(one, axes, strict=True)) for one in standing):
+                standing.append(axes)
+                found.append(judged)
+    return found
+
+
+def _axes(judged: Judged) -> tuple[float, ...]:
+    """What decides about a candidate: smaller is better. Rules that reject it count, limits do not."""
+    candidate, upkeep = judged.candidate, judged.upkeep
+    barred = sum(r.limit.startswith("rule") or r.limit in _FIXED for r in candidate.rejections)
+    prompt = candidate.estimate.facts.get("prompt", {}).get("tokens", 0.0)
+    return (
+        float(barred),
+        -candidate.quality,
+        -candidate.high,
+        upkeep.refreshing,
+        float(len(candidate.plan.steps)),
+        prompt,
+        *(candidate.estimate.cost(n) for n in _COSTS),
+    )
+
+
+#: Rejections that no lever lifts.
+_FIXED: frozenset[Literal["local_only", "context"]] = frozenset({"local_only", "context"})
