@@ -102,7 +102,9 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     return order + [j for j in waiting if not j.candidate.kept]
 
 
-def chosen(judged: Iterable[Judged], indifference: float, economy: Callable[[Judged], tuple[Any, ...]]) -> Judged | None:
+def chosen(
+    judged: Iterable[Judged], indifference: float, economy: Callable[[Judged], tuple[Any, ...]]
+) -> Judged | None:
     """The first that ``ranked`` would name: the cheapest of the kept ones near the highest quality; None of none."""
     kept = [j for j in judged if j.candidate.kept]
     if not kept:

@@ -179,9 +179,14 @@ class _Memo(dict[Any, Any]):
             self._behind[node.key] = reads
 
 
+def plan_key(plan: Plan) -> str:
+    """A text that is equal for equal plans."""
+    return json.dumps(plan.to_dict(), sort_keys=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One plan among the candidates: its number among them all, and a text that is equal for equal plans."""
+    """One plan among the candidates: its number among them all, and its key."""
 
     number: int
     key: str
@@ -214,7 +219,7 @@ class Compositions:
         watch, noted = Watch(profile), list[str]()
         steps = options(watch.profile, self._host, noted)
         made = tuple(
-            Option(n, json.dumps(plan.to_dict(), sort_keys=True), plan, problems)
+            Option(n, plan_key(plan), plan, problems)
             for n, (plan, problems) in enumerate(plans(steps, self._host, self._seed))
         )
         _keep(self._options, watch.reads, (made, tuple(noted)))

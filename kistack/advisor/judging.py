@@ -8,6 +8,7 @@ made of changes, a prediction for equal features, a rule's verdict for equal fac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,12 +81,15 @@ class Bench:
         self.host = host
         self.rules = load_policies(policy_paths(scenario.policies, host.policies()))
         self.compositions = Compositions(host)
-        #: Predictions made so far: what a change of facts costs most.
-        self.predicted = 0
         self._predictions: dict[Features, Prediction] = {}
         self._cases: dict[int, _Case] = {}
         self._verdicts: dict[tuple[str, tuple[Any, ...], str], Verdict] = {}
         self._judgement: Judgement | None = None
+
+    @property
+    def predicted(self) -> int:
+        """Predictions made so far: what a change of facts costs most."""
+        return len(self._predictions)
 
     @property
     def judgement(self) -> Judgement:
@@ -93,6 +97,12 @@ class Bench:
         if self._judgement is None:
             self._judgement = self.judge(self.profile)
         return self._judgement
+
+    def under(self, profile: Profile) -> Bench:
+        """The same bench under other facts; what is known of candidates is shared."""
+        other = copy(self)
+        other.profile, other._judgement = profile, None
+        return other
 
     def notes(self) -> tuple[str, ...]:
         """What could not be judged at all."""
@@ -125,7 +135,6 @@ class Bench:
         known = self._predictions.get(features)
         if known is None:
             known = self._predictions[features] = predict(features)
-            self.predicted += 1
         return known
 
     def verdict(self, when: Condition, facts: tuple[Any, ...], mark: str, ask: Callable[[], Verdict]) -> Verdict:

@@ -228,7 +228,7 @@ def _machines(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
     return found
 
 
-def _limit(  # noqa: PLR0913 - what makes one lever
+def _limit(  # noqa: PLR0913, PLR0917 - what makes one lever
     profile: Profile,
     fact: str,
     limit: str,

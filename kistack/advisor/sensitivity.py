@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from kistack.advisor.changes import consequences
 from kistack.advisor.choice import Judged, chosen, economy_of
+from kistack.advisor.composing import plan_key
 from kistack.advisor.judging import Bench, Judgement
 from kistack.advisor.levers import Direction, Lever, levers
 from kistack.domain.advice import Rejection
@@ -29,7 +30,7 @@ from kistack.domain.facts import Profile, Value
 #: A flip is known to this share of its value.
 TOLERANCE = 0.05
 #: Predictions and compositions that one look for flips may ask for: about half a second of one core.
-_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 400, 300
+_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 350, 220
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")
 _COSTS = ("latency_seconds", "serving_peak_bytes", "bytes", "seconds", "money", "peak_bytes", "scratch_bytes")
 
@@ -60,7 +61,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found, and what was looked through: facts with their ranges, and those left out for their cost."""
+    """What was found, and what was looked through: facts with their ranges, and those not fully so for their cost."""
 
     flips: tuple[Flip, ...]
     ranges: Mapping[str, tuple[float, float]]
@@ -75,36 +76,36 @@ class Search:
         }
 
 
-def flips(bench: Bench) -> Search:
-    """The flip points of a recommendation, the nearest first."""
+def flips(bench: Bench, *, thorough: bool = False) -> Search:
+    """The flip points of a recommendation, the nearest first; ``thorough`` looks without a bound on cost."""
     here = bench.judgement.winner
-    return search(bench, lambda j: j.winner != here)
+    return search(bench, lambda j: j.winner != here, thorough=thorough)
 
 
-def search(bench: Bench, good: Good, among: Iterable[Judged] | None = None, *, thorough: bool = False) -> Search:
+def search(bench: Bench, good: Good, among: Iterable[Judged] = (), *, thorough: bool = False) -> Search:
     """The nearest value of each lever, in each direction, under which ``good`` holds of the ranking.
 
     Args:
         bench: the candidates.
-        good: what is looked for.
-        among: candidates that must be looked at beside those that stand for all.
+        good: what is looked for; it does not hold now.
+        among: candidates to look at beside those that stand for all.
         thorough: look without a bound on cost.
     """
-    scout = Scout(bench, among or ())
+    allowance = _Allowance(bench, thorough=thorough)
+    scout = Scout(bench, among, allowance)
     found: list[Flip] = []
     left_out: list[str] = []
     looked = levers(bench.profile, bench.judgement.order)
-    limit = _Allowance(bench, thorough=thorough)
     for lever in looked:
-        if limit.spent:
-            left_out.append(lever.fact)
-            continue
         for direction in _DIRECTIONS:
-            if (flip := scout.nearest(lever, direction, good)) is not None:
+            flip = None if allowance.spent else scout.nearest(lever, direction, good)
+            if flip is not None:
                 found.append(flip)
+            elif allowance.spent:
+                left_out.append(lever.fact)
     found.sort(key=lambda f: (math.inf if f.distance is None else f.distance, f.fact, f.direction))
-    ranges = {lever.fact: (lever.low, lever.high) for lever in looked if lever.fact not in left_out}
-    return Search(tuple(found), ranges, tuple(left_out))
+    ranges = {lever.fact: (lever.low, lever.high) for lever in looked}
+    return Search(tuple(found), ranges, tuple(dict.fromkeys(left_out)))
 
 
 class _Allowance:
@@ -125,8 +126,9 @@ class _Allowance:
 class Scout:
     """Looks at rankings under other values of one lever, with the candidates that can matter."""
 
-    def __init__(self, bench: Bench, among: Iterable[Judged] = ()) -> None:
+    def __init__(self, bench: Bench, among: Iterable[Judged] = (), allowance: _Allowance | None = None) -> None:
         self.bench = bench
+        self._allowance = allowance or _Allowance(bench, thorough=True)
         self._options = {o.number: o for o in bench.compositions.options(bench.profile)[0]}
         self._names = {o.key: o.name for o in self._options.values()}
         self._known = frozenset(self._names)
@@ -165,25 +167,23 @@ class Scout:
         options, _ = self.bench.compositions.options(under(self.bench.profile, {lever.fact: steps[-1]}))
         return any(o.key not in self._known for o in options)
 
-    def _searched(self, lever: Lever, direction: Direction, good: Good, keys: frozenset[str]) -> Flip | None:
+    def _searched(
+        self, lever: Lever, direction: Direction, good: Good, keys: frozenset[str], *, again: bool = True
+    ) -> Flip | None:
         found = self._bracket(lever, direction, lambda v: good(self.look(lever, v, keys)))
         if found is None:
             return None
         # Between the two only those who win at its ends are followed; then all must say the same.
-        names = {self.look(lever, v, keys).winner for v in found} | {self.bench.judgement.winner}
-        rivals = frozenset(k for k in keys if self._names[k] in names) | self._extra
-        ends = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
+        ends = [self.bench.judgement, *(self.look(lever, v, keys) for v in found)]
+        best = [j.best.candidate for j in ends if j.best is not None]
+        names = {c.name for c in best}
         every = keys.union(*(self._standing.get(name, ()) for name in names))
-        if (flip := self._confirmed(lever, direction, good, ends, every)) is not None:
-            return flip
-        # It lies to one side of what was found: nearer, where it holds before it already.
-        nearer = good(self.look(lever, ends[0], every))
-        if not nearer and not good(self.look(lever, found[1], every)):
-            return None
-        ends = self._narrowed(
-            lever, lambda v: good(self.look(lever, v, every)), (found[0], ends[0]) if nearer else (ends[1], found[1])
-        )
-        return self._confirmed(lever, direction, good, ends, every)
+        rivals = self._extra.union(plan_key(c.plan) for c in best) if again else every
+        until, at = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
+        flip = self._confirmed(lever, direction, good, (until, at), every)
+        if flip is None and again and not self._allowance.spent:
+            return self._searched(lever, direction, good, every, again=False)
+        return flip
 
     def look(self, lever: Lever, value: float, keys: frozenset[str], names: Container[str] | None = None) -> Judgement:
         """The ranking of some candidates under another value.
