@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from kistack.errors import InputError, InvalidInput, Problem
 from kistack.units import parse_duration, parse_money, parse_rate, parse_share, parse_size
 
 WHAT = "changes"
+_LINE = ":1"
 _WHY = "changed for a what-if"
 
 #: Facts that a profile may lack and a what-if may still state, with their unit.
@@ -82,8 +83,8 @@ class _Given(Positions):
     """Places of values that were given one by one."""
 
     def where(self, place: Place) -> str:
-        """The key as a user writes it."""
-        return ".".join(str(part) for part in place)
+        """The key as a user writes it, with a line as ``validate`` sorts by."""
+        return f"{'.'.join(str(part) for part in place)}{_LINE}"
 
 
 @dataclass(slots=True)
@@ -99,7 +100,6 @@ class WhatIf:
     profile: Profile
     facts: dict[str, Fact] = field(init=False)
     changed: Scenario = field(init=False)
-    touches_data: bool = field(init=False)
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -118,14 +118,13 @@ class WhatIf:
             try:
                 self.changed = self._scenario_with(own)
             except InvalidInput as error:
-                problems += error.problems
+                problems += [Problem(p.where.removesuffix(_LINE), p.message, p.hint) for p in error.problems]
         if problems:
             raise InvalidInput(WHAT, problems)
         self.facts = consequences(self.profile, facts)
-        self.touches_data = bool(own)
 
     def _is_fact(self, key: str) -> bool:
-        return key in self.profile and key not in {"name"}
+        return key in self.profile
 
     def _fact_value(self, key: str, value: object) -> Value:
         unit = OPTIONAL.get(key, "")
@@ -209,7 +208,7 @@ def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[object], float]] = {
     "B": parse_size,
     "s": parse_duration,
     "share": parse_share,
@@ -226,32 +225,37 @@ def read_value(value: object, unit: str, like: Value) -> Value:
     """
     if isinstance(like, bool):
         read = _plain(value)
-        if isinstance(read, bool):
-            return read
-        raise InputError(f"{value!r} is neither yes nor no", "write yes or no")
+        if not isinstance(read, bool):
+            raise InputError(f"{value!r} is neither yes nor no", "write yes or no")
+        return read
     if isinstance(like, str):
         return str(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _finite(float(value), value)
     text = str(value).strip()
-    if unit == "s" and _number(text) is not None:
-        return _finite(_number(text) or 0.0, value)
+    number = _number(text.removesuffix(unit).strip())
+    if number is None and text[-1:].lower() in _MULTIPLES and unit not in _PARSERS:
+        number = _number(text[:-1])
+        number = None if number is None else number * _MULTIPLES[text[-1:].lower()]
+    if number is None:
+        number = _with_unit(text, unit)
+    if not math.isfinite(number) or number < 0:
+        raise InputError(f"{value!r} is not a finite number of zero or more", "write one")
+    if unit == "share" and number > 1:
+        raise InputError(f"{value!r} lies outside 0 to 100 %", "write a share such as 80% or 0.8")
+    return number
+
+
+def _with_unit(text: str, unit: str) -> float:
+    """A number written with a unit."""
     if unit in _PARSERS:
         return float(_PARSERS[unit](text))
     if unit.endswith("/s"):
         return parse_rate(text, "s")
     if unit == "day":
-        days = _number(text)
-        return _finite(days, value) if days is not None else parse_duration(text) / 86_400
-    number = _number(text.removesuffix(unit).strip())
-    if number is None and text[-1:].lower() in _MULTIPLES:
-        number = _number(text[:-1])
-        number = None if number is None else number * _MULTIPLES[text[-1:].lower()]
-    if number is None:
-        raise InputError(f"{value!r} is no number", "write a number such as 50, 0.5 or 7e9")
-    return _finite(number, value)
+        return parse_duration(text) / _DAY
+    raise InputError(f"{text!r} is no number", "write a number such as 50, 0.5 or 7e9")
 
 
+_DAY = 86_400.0
 _MULTIPLES = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 
 
@@ -260,12 +264,6 @@ def _number(text: str) -> float | None:
         return float(text.replace("_", ""))
     except ValueError:
         return None
-
-
-def _finite(number: float, value: object) -> float:
-    if not math.isfinite(number) or number < 0:
-        raise InputError(f"{value!r} is not a finite number of zero or more", "write one")
-    return number
 
 
 def consequences(profile: Profile, values: Mapping[str, Value]) -> dict[str, Fact]:

@@ -44,6 +44,7 @@ class Lever:
     reference: float | None = None
     linear: bool = False
     reverse: bool = False
+    whole: bool = False
     needs: tuple[float, ...] = field(default=(), repr=False)
     limit: str = ""
     need: Callable[[Judged], float] | None = field(default=None, repr=False)
@@ -71,16 +72,18 @@ class Lever:
         count = _DEAR_STEPS if self.effort != "limits" else _CHEAP_STEPS
         if self.linear:
             return [start + (end - start) * n / count for n in range(1, count + 1)]
-        return [start * (end / start) ** (n / count) for n in range(1, count + 1)]
+        found = [start * (end / start) ** (n / count) for n in range(1, count)]
+        return [*(map(float, map(round, found)) if self.whole else found), end]
 
     def middle(self, one: float, other: float) -> float:
         """The value between two, on the lever's scale."""
-        if self.linear or min(one, other) <= 0:
-            return (one + other) / 2
-        return math.sqrt(one * other)
+        middle = (one + other) / 2 if self.linear or min(one, other) <= 0 else math.sqrt(one * other)
+        return float(round(middle)) if self.whole else middle
 
     def close(self, one: float, other: float, tolerance: float) -> bool:
         """Whether two values differ by no more than that share of the larger (on a linear scale, of its range too)."""
+        if self.whole and abs(one - other) <= 1:
+            return True
         if self.linear and abs(one - other) <= tolerance * 0.02 * (self.high - self.low):
             return True
         return abs(one - other) <= tolerance * max(abs(one), abs(other))
@@ -159,6 +162,8 @@ _FACTS: tuple[tuple[str, str, str, Callable[[float], str], float, float, Effort,
 )  # fmt: skip
 #: Those of them whose range is relative to the present value, so that it makes sense for any model and machine.
 _RELATIVE = frozenset({"pairs.train", "model.params", "serving.bandwidth"})
+#: Facts that are counts.
+_WHOLE = frozenset({"pairs.train"})
 #: Facts that may be unknown and still flip the choice once they are measured.
 _PROBES = frozenset({"probe.closed_book", "probe.recall"})
 
@@ -197,7 +202,9 @@ def levers(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
         if fact in _RELATIVE and now <= 0:
             continue
         ends = (now * low, now * high) if fact in _RELATIVE else (low, high)
-        found.append(Lever(fact, less, more, show, *ends, None if missing else now, effort, linear=linear))
+        if whole := fact in _WHOLE:
+            ends = (max(1.0, math.floor(ends[0])), math.ceil(ends[1]))
+        found.append(Lever(fact, less, more, show, *ends, None if missing else now, effort, linear=linear, whole=whole))
     return sorted(found, key=lambda lever: ("limits", "quality", "composing").index(lever.effort))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from kistack.advisor.alternatives import alternatives
+from kistack.advisor.alternatives import Alternative, alternatives
+from kistack.advisor.changes import WhatIf
 from kistack.advisor.choice import Judged, front, gap, gives_up, rival
+from kistack.advisor.inverse import read_target, what_must_change
 from kistack.advisor.judging import Bench, Judgement
 from kistack.advisor.policies import Rule
+from kistack.advisor.sensitivity import flips
 from kistack.domain.advice import Recommendation
 from kistack.domain.facts import Profile
 from kistack.domain.scenario import Scenario
@@ -34,12 +37,12 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
 
 def recommended(bench: Bench) -> Recommendation:
     """What a bench recommends under its scenario's own facts."""
-    judgement = bench.judgement
+    judgement, others = bench.judgement, alternatives(bench)
     order = judgement.order
     notes = [
         *bench.notes(),
         *_rule_notes(bench.rules, judgement),
-        *(n.text for n in alternatives(bench)),
+        *(a.because for a in others),
         *_choice_notes(order, judgement.margin),
     ]
     return Recommendation(
@@ -47,8 +50,45 @@ def recommended(bench: Bench) -> Recommendation:
         profile=bench.profile.digest,
         notes=tuple(dict.fromkeys(notes)),
         front=front(order),
-        context=_context(bench, judgement),
+        context=_context(bench, judgement, others),
     )
+
+
+def explained(bench: Bench, *, target: str = "", thorough: bool = False) -> Recommendation:
+    """The recommendation with what would flip it, and what must change for ``target`` to win where one is asked for.
+
+    ``context`` gains ``flips``, ``ranges``, ``not_searched`` and, for a target, ``what_must_change``. ``thorough`` looks
+    for flips without a bound on cost.
+
+    Raises:
+        InputError: ``target`` names no techniques.
+    """
+    wanted = read_target(target) if target else ""
+    advice = recommended(bench)
+    context = {**advice.context, **flips(bench, thorough=thorough).to_json()}
+    if wanted:
+        context["what_must_change"] = what_must_change(bench, wanted).to_json()
+    return replace(advice, context=context)
+
+
+def what_if(made: WhatIf, before: Bench, after: Bench, *, target: str = "", thorough: bool = False) -> Recommendation:
+    """The recommendation under changes; ``context["what_if"]`` says what was changed and how the choice moved."""
+    advice = explained(after, target=target, thorough=thorough)
+    moved = {
+        "changes": [asdict(c) for c in made.told(after.profile)],
+        "before": _choice(before.judgement),
+        "after": _choice(after.judgement),
+    }
+    return replace(advice, context={**advice.context, "what_if": moved})
+
+
+def _choice(judgement: Judgement) -> dict[str, Any] | None:
+    """The recommended plan in a few numbers; None where nothing is feasible."""
+    if judgement.best is None:
+        return None
+    c = judgement.best.candidate
+    costs = ("seconds", "latency_seconds", "serving_peak_bytes", "bytes", "money")
+    return {"name": c.name, "points": c.quality, **{n: c.estimate.cost(n) for n in costs}}
 
 
 def _rule_notes(rules: Sequence[Rule], judgement: Judgement) -> list[str]:
@@ -96,7 +136,7 @@ def _gap_note(best: Judged, other: Judged, margin: float) -> list[str]:
     return []
 
 
-def _context(bench: Bench, judgement: Judgement) -> dict[str, Any]:
+def _context(bench: Bench, judgement: Judgement, others: Sequence[Alternative]) -> dict[str, Any]:
     order, margin, kept = judgement.order, judgement.margin, judgement.kept
     context: dict[str, Any] = {
         "schema": CONTEXT_SCHEMA,
@@ -106,7 +146,7 @@ def _context(bench: Bench, judgement: Judgement) -> dict[str, Any]:
             "held": [r.id for r in judgement.held],
             "asked_per_candidate": [r.id for r in bench.rules if r.when.asks_candidate],
         },
-        "alternatives": [n.to_json() for n in alternatives(bench)],
+        "alternatives": [a.to_json() for a in others],
     }
     if kept:
         highest = max(j.candidate.quality for j in kept)

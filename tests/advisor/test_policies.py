@@ -184,6 +184,12 @@ SITUATIONS = {
     "training-on-unknown-facts-misleads": [({}, TUNED, True), ({"scenario__task": "behaviour"}, TUNED, False)],
     "corpus-fits-the-prompt": [({"corpus__tokens": 4000}, PLAIN, True), ({}, PLAIN, False)],
     "base-knows-it-already": [({"probe__closed_book": 0.8}, PLAIN, True), ({}, PLAIN, False)],
+    "a-lookup-would-do": [
+        ({"pairs__question_words": 8.0}, PLAIN, True),
+        ({"pairs__question_words": 8.0, "pairs__answer_words": 20.0}, PLAIN, False),
+        ({"pairs__question_words": 8.0, "pairs__answers_in_corpus": 0.5}, PLAIN, False),
+        ({"pairs__question_words": 30.0}, PLAIN, False),
+    ],
     "pairs-teach-small-readers-to-read": [({}, PLAIN, True), ({"model": "7b"}, PLAIN, False)],
     "large-readers-read-already": [({"model": "7b"}, PLAIN, True), ({}, PLAIN, False)],
     "train-on-what-will-be-read": [({}, BOTH, True), ({}, {**BOTH, "trained_with_passages": True}, False)],
