@@ -208,6 +208,7 @@ class Compositions:
         self._memo = _Memo()
         self._options: list[tuple[Reads, tuple[tuple[Option, ...], tuple[str, ...]]]] = []
         self._composed: dict[str, list[tuple[Reads, Composed]]] = {}
+        self._arranged: dict[str, tuple[Option, ...]] = {}
         #: Plans composed so far, those composed again among them.
         self.count = 0
 
@@ -218,10 +219,14 @@ class Compositions:
                 return kept
         watch, noted = Watch(profile), list[str]()
         steps = options(watch.profile, self._host, noted)
-        made = tuple(
-            Option(n, plan_key(plan), plan, problems)
-            for n, (plan, problems) in enumerate(plans(steps, self._host, self._seed))
-        )
+        # Most changes of facts change no suggestion, and then the plans are the same.
+        mark = repr(steps)
+        if mark not in self._arranged:
+            self._arranged[mark] = tuple(
+                Option(n, plan_key(plan), plan, problems)
+                for n, (plan, problems) in enumerate(plans(steps, self._host, self._seed))
+            )
+        made = self._arranged[mark]
         _keep(self._options, watch.reads, (made, tuple(noted)))
         return made, tuple(noted)
 

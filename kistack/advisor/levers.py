@@ -19,8 +19,9 @@ Direction = Literal["less", "more"]
 Effort = Literal["limits", "quality", "composing"]
 
 _DIGITS = 3
-#: Steps over a range where judging is cheap, and where every candidate's quality or estimate is worked out again.
-_CHEAP_STEPS, _DEAR_STEPS = 8, 2
+#: Steps over a range where judging is cheap, where every candidate's quality or estimate is worked out again, and
+#: there too when nobody waits.
+_CHEAP_STEPS, _DEAR_STEPS, _PATIENT_STEPS = 8, 1, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Lever:
     limit: str = ""
     need: Callable[[Judged], float] | None = field(default=None, repr=False)
 
-    def steps(self, direction: Direction) -> list[float]:
-        """Values to look at, from now outwards."""
+    def steps(self, direction: Direction, *, patient: bool = False) -> list[float]:
+        """Values to look at, from now outwards; more of them where ``patient``."""
+        count = _CHEAP_STEPS if self.effort == "limits" else _PATIENT_STEPS if patient else _DEAR_STEPS
         start = self.now
         if self.effort == "limits" and self.needs:
             # A candidate keeps a limit that is exactly what it needs: look at each need, and just below it.
@@ -61,15 +63,14 @@ class Lever:
         end = self.low if direction == "less" else self.high
         if start is None:
             start, end = (self.high, self.low) if direction == "less" else (self.low, self.high)
-            return [start, *self._between(start, end)]
+            return [start, *self._between(start, end, count)]
         if (direction == "less") == (end >= start):
             return []
         if start <= 0 and not self.linear:
-            return [self.low, *self._between(self.low, end)]
-        return self._between(start, end)
+            return [self.low, *self._between(self.low, end, count)]
+        return self._between(start, end, count)
 
-    def _between(self, start: float, end: float) -> list[float]:
-        count = _DEAR_STEPS if self.effort != "limits" else _CHEAP_STEPS
+    def _between(self, start: float, end: float, count: int) -> list[float]:
         if self.linear:
             return [start + (end - start) * n / count for n in range(1, count + 1)]
         found = [start * (end / start) ** (n / count) for n in range(1, count)]

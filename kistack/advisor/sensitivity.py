@@ -30,7 +30,9 @@ from kistack.domain.facts import Profile, Value
 #: A flip is known to this share of its value.
 TOLERANCE = 0.05
 #: Predictions and compositions that one look for flips may ask for: about half a second of one core.
-_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 350, 220
+_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 250, 120
+#: Techniques of plans that leave the model with what it knows.
+_UNTAUGHT = frozenset({"quantize"})
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")
 _COSTS = ("latency_seconds", "serving_peak_bytes", "bytes", "seconds", "money", "peak_bytes", "scratch_bytes")
 
@@ -113,14 +115,14 @@ class _Allowance:
 
     def __init__(self, bench: Bench, *, thorough: bool) -> None:
         self._bench = bench
-        self._thorough = thorough
+        self.thorough = thorough
         self._start = (bench.predicted, bench.compositions.count)
 
     @property
     def spent(self) -> bool:
         """Whether nothing more should be begun."""
         predicted, composed = self._bench.predicted - self._start[0], self._bench.compositions.count - self._start[1]
-        return not self._thorough and (predicted > _MOST_PREDICTIONS or composed > _MOST_COMPOSITIONS)
+        return not self.thorough and (predicted > _MOST_PREDICTIONS or composed > _MOST_COMPOSITIONS)
 
 
 class Scout:
@@ -138,7 +140,8 @@ class Scout:
         for judged in representatives(order):
             name = judged.candidate.name
             self._standing[name] = self._standing.get(name, frozenset()) | self._keys([judged])
-        self._first = self._keys(firsts(order)) | self._extra
+        among = order if self._allowance.thorough else contenders(order)
+        self._first = self._keys(firsts(among)) | self._extra
 
     def _keys(self, judged: Iterable[Judged]) -> frozenset[str]:
         return frozenset(self._options[j.number].key for j in judged)
@@ -150,8 +153,9 @@ class Scout:
             found = self._bracket(lever, direction, lambda v: good(shortcut.judge(v)))
             if found is not None:
                 until, at = self._narrowed(lever, lambda v: good(shortcut.judge(v)), found)
-                keys = self._keys([*firsts(shortcut.judge(until).order), *firsts(shortcut.judge(at).order)])
-                if (flip := self._confirmed(lever, direction, good, (until, at), keys | self._extra)) is not None:
+                sides = [j for v in (until, at) for j in firsts(shortcut.judge(v).order)]
+                keys = self._keys(sides if self._allowance.thorough else contenders(sides)) | self._extra
+                if (flip := self._confirmed(lever, direction, good, (until, at), keys)) is not None:
                     return flip
             elif not self._suggests_anew(lever, direction):
                 return None
@@ -181,7 +185,7 @@ class Scout:
         rivals = self._extra.union(plan_key(c.plan) for c in best) if again else every
         until, at = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
         flip = self._confirmed(lever, direction, good, (until, at), every)
-        if flip is None and again and not self._allowance.spent:
+        if flip is None and again and self._allowance.thorough:
             return self._searched(lever, direction, good, every, again=False)
         return flip
 
@@ -201,7 +205,7 @@ class Scout:
     def _bracket(self, lever: Lever, direction: Direction, good: Callable[[float], bool]) -> tuple[float, float] | None:
         """The last value that is not good and the first that is; None where none is within the range."""
         last = lever.now
-        for value in lever.steps(direction):
+        for value in lever.steps(direction, patient=self._allowance.thorough):
             if good(value):
                 # Where nothing is known now, the far end must not be good itself, or nothing flips on the way.
                 return None if last is None else (last, value)
@@ -334,6 +338,19 @@ def firsts(order: Sequence[Judged]) -> list[Judged]:
     for judged in sorted(order, key=lambda j: j.prediction is None):
         found.setdefault(judged.candidate.name, judged)
     return list(found.values())
+
+
+def contenders(order: Sequence[Judged]) -> list[Judged]:
+    """Those whose interval of points reaches that of the best, and those that neither retrieve nor train.
+
+    The others would have to gain more than all that is uncertain about them.
+    """
+    known = [j for j in order if j.prediction is not None]
+    best = next((j for j in known if j.candidate.kept), None) or max(
+        known, key=lambda j: j.candidate.quality, default=None
+    )
+    least = 0.0 if best is None else best.candidate.low
+    return [j for j in known if j.candidate.high >= least or not {*j.candidate.plan.techniques} - _UNTAUGHT]
 
 
 def representatives(order: Sequence[Judged]) -> list[Judged]:
