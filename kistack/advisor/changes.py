@@ -118,7 +118,7 @@ class WhatIf:
             try:
                 self.changed = self._scenario_with(own)
             except InvalidInput as error:
-                problems += [Problem(p.where.removesuffix(_LINE), p.message, p.hint) for p in error.problems]
+                problems += [Problem("", p.message, p.hint) for p in error.problems]
         if problems:
             raise InvalidInput(WHAT, problems)
         self.facts = consequences(self.profile, facts)
@@ -133,7 +133,7 @@ class WhatIf:
             return read_value(value, fact.unit or unit, fact.value)
         if key in OPTIONAL:
             return read_value(value, unit, 0.0)
-        names = [*self.profile, *OPTIONAL, *_scenario_keys()]
+        names = list(dict.fromkeys((*self.profile, *OPTIONAL, *_scenario_keys())))
         close = difflib.get_close_matches(key, names, n=3, cutoff=0.6)
         section = key.partition(".")[0]
         near = close or sorted(n for n in names if n.partition(".")[0] == section)[:8]

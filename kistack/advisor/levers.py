@@ -31,7 +31,8 @@ class Lever:
     ``low`` and ``high`` is the range that is looked through; ``now`` its value (None: no limit, or not known), and
     ``reference`` what nearness is measured from. ``less`` and ``more`` are half sentences with a place for the value.
     Where it is a limit, ``limit`` is what rejections call it, ``need`` what a candidate asks of it and ``needs`` the
-    values at which some candidate begins to keep it; ``reverse`` says that a larger value is tighter.
+    values at which some candidate begins to keep it; ``reverse`` says that a larger value is tighter, ``idle`` that no candidate breaks it now, and that it
+    is a machine's, whose facts many estimates read.
     """
 
     fact: str
@@ -46,6 +47,7 @@ class Lever:
     linear: bool = False
     reverse: bool = False
     whole: bool = False
+    idle: bool = False
     needs: tuple[float, ...] = field(default=(), repr=False)
     limit: str = ""
     need: Callable[[Judged], float] | None = field(default=None, repr=False)
@@ -103,7 +105,7 @@ class Lever:
     @property
     def now_text(self) -> str:
         """The value as it is, for a sentence."""
-        return "not stated" if self.now is None else self.show(self.now)
+        return "not stated" if self.now is None or (self.reverse and not self.now) else self.show(self.now)
 
 
 def _days(value: float) -> str:
@@ -231,7 +233,7 @@ def _machines(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
         device = "gpu_free" if profile.number(f"{section}.gpus") else "ram_free"
         found += _limit(
             profile, f"{section}.{device}", limit, f"less than {{}} of memory were free where it {verb}",
-            f"{{}} of memory were free where it {verb}", _size, _cost(cost), judged,
+            f"{{}} of memory were free where it {verb}", _size, _cost(cost), judged, machine=True,
         )  # fmt: skip
     return found
 
@@ -247,6 +249,7 @@ def _limit(  # noqa: PLR0913, PLR0917 - what makes one lever
     judged: Sequence[Judged],
     *,
     reverse: bool = False,
+    machine: bool = False,
 ) -> list[Lever]:
     """The lever of a limit; none where nothing needs anything of it. ``reverse``: a larger value is tighter."""
     needs = tuple(sorted({n for j in judged if (n := need(j)) > 0}))
@@ -262,5 +265,6 @@ def _limit(  # noqa: PLR0913, PLR0917 - what makes one lever
     edges = tuple(itertools.chain(needs, (n * (1 + 1e-6) for n in needs))) if reverse else needs
     return [
         Lever(fact, less, more, show, low, high, now if stated else None, "limits", reference, reverse=reverse,
+              idle=machine and not any(r.limit == limit for j in judged for r in j.candidate.rejections),
               needs=edges, limit=limit, need=need)
     ]  # fmt: skip

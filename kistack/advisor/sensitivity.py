@@ -4,12 +4,14 @@ Each lever is followed outwards from its present value over a stated range. Betw
 choice stands and the first under which it does not, bisection narrows the flip to 5 %; both ends are kept.
 
 Not every candidate is judged at every value. Of two candidates with the same techniques, one that is no better in
-expected points, in any cost that a limit or the economy reads, never decides whether those techniques win: where it is
-feasible the other is too, is within the margin where it is, and is no dearer. So for limits, traffic and the margin the
-best of each set of techniques in that sense stand for all. Under facts that move the quality or the estimates
-themselves, each set is looked for by its first candidate alone, and what is found is then judged with those of every
-set on both sides of the flip; if that does not confirm it, the flip is looked for again among these. What a search may
-cost is bounded by the number of predictions and compositions, not by time, so that advice stays deterministic.
+expected points and in every cost that a limit or the economy reads never decides whether those techniques win: where it
+is feasible the other is too, is within the margin where it is, and is no dearer. So for limits, traffic and the margin
+the best of each set of techniques in that sense stand for all, and what a candidate needs is known without judging.
+Under facts that move the quality or the estimates themselves no such order is sure to last: each set is looked for by
+its first candidate, and between the ends of a bracket only those who win there are followed. A flip found so is a
+guess until all candidates are judged on both sides of it. The nearest flips are always confirmed like that, or looked
+for again among all; ``thorough`` confirms every one. What a search may begin is bounded by counting predictions and
+compositions, not by time, so that advice stays deterministic.
 """
 
 from __future__ import annotations
@@ -27,12 +29,16 @@ from kistack.advisor.levers import Direction, Lever, levers
 from kistack.domain.advice import Rejection
 from kistack.domain.facts import Profile, Value
 
+#: The flips that are always confirmed.
+NEAREST = 5
 #: A flip is known to this share of its value.
 TOLERANCE = 0.05
 #: Predictions and compositions that one look for flips may ask for: about half a second of one core.
 _MOST_PREDICTIONS, _MOST_COMPOSITIONS = 250, 120
-#: Techniques of plans that leave the model with what it knows.
-_UNTAUGHT = frozenset({"quantize"})
+#: Techniques of plans that train nothing.
+_UNTAUGHT = frozenset({"retrieve", "quantize"})
+#: Sets of techniques, from the top, that are looked at under facts that ask for composing again.
+_LEADING = 3
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")
 _COSTS = ("latency_seconds", "serving_peak_bytes", "bytes", "seconds", "money", "peak_bytes", "scratch_bytes")
 
@@ -44,7 +50,8 @@ class Flip:
     """A value of one fact under which other techniques win.
 
     ``until`` is the last value looked at under which they do not; ``distance`` the logarithm of ``at`` over ``now``
-    (None where nothing is known now). ``winner`` is empty where nothing would be feasible.
+    (None where nothing is known now). ``winner`` is empty where nothing would be feasible. ``confirmed`` says that all
+    candidates were judged on both sides, as a what-if would.
     """
 
     fact: str
@@ -55,6 +62,7 @@ class Flip:
     winner: str
     sentence: str
     distance: float | None
+    confirmed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document with stable names."""
@@ -100,14 +108,33 @@ def search(bench: Bench, good: Good, among: Iterable[Judged] = (), *, thorough: 
     looked = levers(bench.profile, bench.judgement.order)
     for lever in looked:
         for direction in _DIRECTIONS:
-            flip = None if allowance.spent else scout.nearest(lever, direction, good)
+            idle = not thorough and lever.idle
+            flip = None if idle or allowance.spent else scout.nearest(lever, direction, good)
             if flip is not None:
                 found.append(flip)
-            elif allowance.spent:
+            elif idle or allowance.spent:
                 left_out.append(lever.fact)
-    found.sort(key=lambda f: (math.inf if f.distance is None else f.distance, f.fact, f.direction))
+    found = _nearest_first(found)
+    if not thorough:
+        found = _confirmed_nearest(scout, {lever.fact: lever for lever in looked}, good, found)
     ranges = {lever.fact: (lever.low, lever.high) for lever in looked}
     return Search(tuple(found), ranges, tuple(dict.fromkeys(left_out)))
+
+
+def _nearest_first(found: Iterable[Flip]) -> list[Flip]:
+    return sorted(found, key=lambda f: (math.inf if f.distance is None else f.distance, f.fact, f.direction))
+
+
+def _confirmed_nearest(scout: Scout, known: Mapping[str, Lever], good: Good, found: list[Flip]) -> list[Flip]:
+    """The flips with the nearest confirmed by all candidates, or looked for again among them."""
+    for _ in range(2 * NEAREST):
+        waiting = next((f for f in found[:NEAREST] if not f.confirmed), None)
+        if waiting is None:
+            break
+        found.remove(waiting)
+        sure = scout.settle(waiting, known[waiting.fact], good)
+        found = _nearest_first([*found, *([sure] if sure is not None else [])])
+    return found
 
 
 class _Allowance:
@@ -140,28 +167,37 @@ class Scout:
         for judged in representatives(order):
             name = judged.candidate.name
             self._standing[name] = self._standing.get(name, frozenset()) | self._keys([judged])
-        among = order if self._allowance.thorough else contenders(order)
-        self._first = self._keys(firsts(among)) | self._extra
+        leading = firsts(order if self._allowance.thorough else contenders(order))
+        self._first = self._keys(leading) | self._extra
+        if not self._allowance.thorough:  # composing costs most
+            leading = [j for n, j in enumerate(leading) if n < _LEADING or _untaught(j)]
+        self._leading = self._keys(leading) | self._extra
 
     def _keys(self, judged: Iterable[Judged]) -> frozenset[str]:
         return frozenset(self._options[j.number].key for j in judged)
 
     def nearest(self, lever: Lever, direction: Direction, good: Good) -> Flip | None:
         """The nearest value in one direction under which ``good`` holds; None where none does within the range."""
-        if lever.effort == "limits":
-            shortcut = Shortcut(self.bench, lever)
-            found = self._bracket(lever, direction, lambda v: good(shortcut.judge(v)))
-            if found is not None:
-                until, at = self._narrowed(lever, lambda v: good(shortcut.judge(v)), found)
-                sides = [j for v in (until, at) for j in firsts(shortcut.judge(v).order)]
-                keys = self._keys(sides if self._allowance.thorough else contenders(sides)) | self._extra
-                if (flip := self._confirmed(lever, direction, good, (until, at), keys)) is not None:
-                    return flip
-            elif not self._suggests_anew(lever, direction):
-                return None
-            # Stages suggest something else under that value, or rules speak of it: look with what stands for all.
-            return self._searched(lever, direction, good, frozenset().union(*self._standing.values()) | self._extra)
-        return self._searched(lever, direction, good, self._first)
+        if lever.effort != "limits":
+            keys = self._leading if lever.effort == "composing" else self._first
+            return self._searched(lever, direction, good, keys)
+        shortcut = Shortcut(self.bench, lever)
+        found = self._bracket(lever, direction, lambda v: good(shortcut.judge(v)))
+        if found is not None:
+            until, at = self._narrowed(lever, lambda v: good(shortcut.judge(v)), found)
+            sides = [j for v in (until, at) for j in firsts(shortcut.judge(v).order)]
+            keys = self._known if self._allowance.thorough else self._keys(contenders(sides)) | self._extra
+            if (flip := self._confirmed(lever, direction, good, (until, at), keys)) is not None:
+                return flip
+        elif not self._suggests_anew(lever, direction):
+            return None
+        # Stages suggest something else under that value, or rules speak of it: look with what stands for all.
+        return self._searched(lever, direction, good, frozenset().union(*self._standing.values()) | self._extra)
+
+    def settle(self, flip: Flip, lever: Lever, good: Good) -> Flip | None:
+        """The flip confirmed by all candidates, else the one that looking among all of them finds."""
+        sure = self._confirmed(lever, flip.direction, good, (flip.until, flip.at), self._known)
+        return sure or self._searched(lever, flip.direction, good, self._known)
 
     def _suggests_anew(self, lever: Lever, direction: Direction) -> bool:
         """Whether stages suggest other plans at the end of the range."""
@@ -172,7 +208,7 @@ class Scout:
         return any(o.key not in self._known for o in options)
 
     def _searched(
-        self, lever: Lever, direction: Direction, good: Good, keys: frozenset[str], *, again: bool = True
+        self, lever: Lever, direction: Direction, good: Good, keys: frozenset[str], *, again: bool = False
     ) -> Flip | None:
         found = self._bracket(lever, direction, lambda v: good(self.look(lever, v, keys)))
         if found is None:
@@ -181,20 +217,23 @@ class Scout:
         ends = [self.bench.judgement, *(self.look(lever, v, keys) for v in found)]
         best = [j.best.candidate for j in ends if j.best is not None]
         names = {c.name for c in best}
-        every = keys.union(*(self._standing.get(name, ()) for name in names))
-        rivals = self._extra.union(plan_key(c.plan) for c in best) if again else every
+        every = self._known if self._allowance.thorough else keys.union(*(self._standing.get(n, ()) for n in names))
+        rivals = keys if again or keys == self._known else self._extra.union(plan_key(c.plan) for c in best)
         until, at = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
         flip = self._confirmed(lever, direction, good, (until, at), every)
-        if flip is None and again and self._allowance.thorough:
-            return self._searched(lever, direction, good, every, again=False)
+        if flip is None and not again and not self._allowance.spent:
+            return self._searched(lever, direction, good, every, again=True)
         return flip
 
     def look(self, lever: Lever, value: float, keys: frozenset[str], names: Container[str] | None = None) -> Judgement:
         """The ranking of some candidates under another value.
 
-        What stages suggest only there takes part too: the first of each set of techniques, or of those ``names``.
+        What stages suggest only there takes part too: the first of each set of techniques, or of those ``names``; all
+        of it where ``keys`` are all there are.
         """
         profile = under(self.bench.profile, {lever.fact: value})
+        if keys == self._known:
+            return self.bench.judge(profile)
         fresh: dict[str, str] = {}
         for option in self.bench.compositions.options(profile)[0]:
             if option.key not in self._known and (names is None or option.name in names):
@@ -248,6 +287,7 @@ class Scout:
             winner=there.winner,
             sentence=sentence(there.winner, lever, direction, at),
             distance=None if math.isinf(distance) else round(distance, 4),
+            confirmed=keys == self._known,
         )
 
 
@@ -341,7 +381,7 @@ def firsts(order: Sequence[Judged]) -> list[Judged]:
 
 
 def contenders(order: Sequence[Judged]) -> list[Judged]:
-    """Those whose interval of points reaches that of the best, and those that neither retrieve nor train.
+    """Those whose interval of points reaches that of the best, and those that train nothing.
 
     The others would have to gain more than all that is uncertain about them.
     """
@@ -350,7 +390,12 @@ def contenders(order: Sequence[Judged]) -> list[Judged]:
         known, key=lambda j: j.candidate.quality, default=None
     )
     least = 0.0 if best is None else best.candidate.low
-    return [j for j in known if j.candidate.high >= least or not {*j.candidate.plan.techniques} - _UNTAUGHT]
+    return [j for j in known if j.candidate.high >= least or _untaught(j)]
+
+
+def _untaught(judged: Judged) -> bool:
+    """Whether the plan trains nothing."""
+    return not {*judged.candidate.plan.techniques} - _UNTAUGHT
 
 
 def representatives(order: Sequence[Judged]) -> list[Judged]:
