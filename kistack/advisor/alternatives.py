@@ -41,9 +41,7 @@ class Alternative:
 def alternatives(bench: Bench) -> tuple[Alternative, ...]:
     """What may serve better than any candidate under the bench's facts."""
     judgement = bench.judgement
-    found = [
-        Alternative(r.id, r.because, _INSTEAD[r.id], r.sources) for r in judgement.held if r.id in _INSTEAD
-    ]
+    found = [Alternative(r.id, r.because, _INSTEAD[r.id], r.sources) for r in judgement.held if r.id in _INSTEAD]
     if not any(a.id == "base-knows-it-already" for a in found):
         found += _bare_model_is_near(bench)
     return (*found, *_out_of_reach(bench))

@@ -284,6 +284,11 @@ def consequences(profile: Profile, values: Mapping[str, Value]) -> dict[str, Fac
     return facts
 
 
+def under(profile: Profile, values: Mapping[str, Value]) -> Profile:
+    """The profile with facts changed, and what follows from them."""
+    return profile.updated(consequences(profile, values))
+
+
 def _following(profile: Profile, name: str, value: Value) -> list[tuple[str, Value]]:
     section, _, leaf = name.partition(".")
     before = profile.number(name)

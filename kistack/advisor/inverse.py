@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kistack.advisor.changes import under
 from kistack.advisor.choice import Judged
 from kistack.advisor.judging import Bench, Judgement
-from kistack.advisor.levers import Lever, levers
-from kistack.advisor.sensitivity import Flip, Search, search, sentence, under
+from kistack.advisor.levers import Direction, Lever, levers
+from kistack.advisor.sensitivity import Flip, Search, search, sentence
 from kistack.errors import InputError
 from kistack.plugins.stages import TECHNIQUES
 from kistack.units import format_count
@@ -133,7 +134,7 @@ def _pairs(bench: Bench, target: str, among: Sequence[Judged]) -> tuple[tuple[Fl
     """Pairs of changes, the first of which lifts a limit that rejects a candidate."""
     by_limit = {lever.limit: lever for lever in levers(bench.profile, bench.judgement.order) if lever.limit}
     found: dict[tuple[str, str], tuple[Flip, Flip]] = {}
-    tried = set()
+    tried: set[tuple[str, float]] = set()
     for judged in sorted(among, key=lambda j: (len(j.candidate.rejections), -j.candidate.quality))[: 4 * _LIFTED]:
         limits = {r.limit for r in judged.candidate.rejections}
         if not limits or not limits <= by_limit.keys() or len(limits) > 2:  # noqa: PLR2004 - two changes make a pair
@@ -165,7 +166,7 @@ def _lifted(judged: Judged, lever: Lever) -> Flip:
     need = lever.need(judged)
     step = 10.0 ** (math.floor(math.log10(need)) - 2) if need > 0 else 1.0
     at = float(f"{(math.floor(need / step) if lever.reverse else math.ceil(need / step)) * step:.3g}")
-    direction = "less" if lever.reverse else "more"
+    direction: Direction = "less" if lever.reverse else "more"
     far = lever.distance(at)
     return Flip(
         lever.fact, lever.now, at, need, direction, judged.candidate.name,

@@ -101,7 +101,8 @@ class Bench:
     def under(self, profile: Profile) -> Bench:
         """The same bench under other facts; what is known of candidates is shared."""
         other = copy(self)
-        other.profile, other._judgement = profile, None
+        other.profile = profile
+        other._judgement = None  # noqa: SLF001 - a copy of its own class
         return other
 
     def notes(self) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class Lever:
     ``low`` and ``high`` is the range that is looked through; ``now`` its value (None: no limit, or not known), and
     ``reference`` what nearness is measured from. ``less`` and ``more`` are half sentences with a place for the value.
     Where it is a limit, ``limit`` is what rejections call it, ``need`` what a candidate asks of it and ``needs`` the
-    values at which some candidate begins to keep it; ``reverse`` says that a larger value is tighter, ``idle`` that no candidate breaks it now, and that it
-    is a machine's, whose facts many estimates read.
+    values at which some candidate begins to keep it; ``reverse`` says that a larger value is tighter. ``idle`` is a
+    machine's limit, whose facts many estimates read, that no candidate breaks now.
     """
 
     fact: str

@@ -57,8 +57,8 @@ def recommended(bench: Bench) -> Recommendation:
 def explained(bench: Bench, *, target: str = "", thorough: bool = False) -> Recommendation:
     """The recommendation with what would flip it, and what must change for ``target`` to win where one is asked for.
 
-    ``context`` gains ``flips``, ``ranges``, ``not_searched`` and, for a target, ``what_must_change``. ``thorough`` looks
-    for flips without a bound on cost.
+    ``context`` gains ``flips``, ``ranges``, ``not_searched`` and, for a target, ``what_must_change``. ``thorough``
+    looks for flips without a bound on cost.
 
     Raises:
         InputError: ``target`` names no techniques.

@@ -17,17 +17,16 @@ compositions, not by time, so that advice stays deterministic.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from kistack.advisor.changes import consequences
-from kistack.advisor.choice import Judged, chosen, economy_of
+from kistack.advisor.changes import under
+from kistack.advisor.choice import Judged
 from kistack.advisor.composing import plan_key
 from kistack.advisor.judging import Bench, Judgement
 from kistack.advisor.levers import Direction, Lever, levers
-from kistack.domain.advice import Rejection
-from kistack.domain.facts import Profile, Value
+from kistack.advisor.shortlists import Shortcut, contenders, firsts, is_untaught, representatives
 
 #: The flips that are always confirmed.
 NEAREST = 5
@@ -35,12 +34,9 @@ NEAREST = 5
 TOLERANCE = 0.05
 #: Predictions and compositions that one look for flips may ask for: about half a second of one core.
 _MOST_PREDICTIONS, _MOST_COMPOSITIONS = 250, 120
-#: Techniques of plans that train nothing.
-_UNTAUGHT = frozenset({"retrieve", "quantize"})
 #: Sets of techniques, from the top, that are looked at under facts that ask for composing again.
 _LEADING = 3
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")
-_COSTS = ("latency_seconds", "serving_peak_bytes", "bytes", "seconds", "money", "peak_bytes", "scratch_bytes")
 
 Good = Callable[[Judgement], bool]
 
@@ -170,7 +166,7 @@ class Scout:
         leading = firsts(order if self._allowance.thorough else contenders(order))
         self._first = self._keys(leading) | self._extra
         if not self._allowance.thorough:  # composing costs most
-            leading = [j for n, j in enumerate(leading) if n < _LEADING or _untaught(j)]
+            leading = [j for n, j in enumerate(leading) if n < _LEADING or is_untaught(j)]
         self._leading = self._keys(leading) | self._extra
 
     def _keys(self, judged: Iterable[Judged]) -> frozenset[str]:
@@ -291,70 +287,6 @@ class Scout:
         )
 
 
-class Shortcut:
-    """Rankings under other values of a limit, of the margin or of the traffic, without judging anything again.
-
-    Only who keeps that limit, or what answering costs, is worked out anew. What stages suggest and rules say under
-    the value is not: a flip found so must be confirmed.
-    """
-
-    def __init__(self, bench: Bench, lever: Lever) -> None:
-        self._lever = lever
-        base = bench.judgement
-        if lever.now is None:  # a limit that is stated at all already moves rules that ask for it
-            base = bench.judge(under(bench.profile, {lever.fact: lever.high}))
-        self._base = base
-        self._traffic = bench.profile.number("scenario.queries_per_day", 100.0)
-        self._economy = {j.number: economy_of(j) for j in base.order}
-        self._both = [self._with_and_without(j) for j in base.order]
-
-    def judge(self, value: float) -> Judgement:
-        """The ranking, of which only the first place and who is kept can be relied on."""
-        lever, base = self._lever, self._base
-        if lever.fact == "scenario.indifference":
-            return self._ranking(base.order, value)
-        if lever.fact == "scenario.queries_per_day":
-            times = value / self._traffic if self._traffic else 0.0
-            return self._ranking([_busier(j, times) for j in base.order], base.margin, fresh=True)
-        return self._ranking(self._limited(value), base.margin)
-
-    def _ranking(self, judged: Sequence[Judged], margin: float, *, fresh: bool = False) -> Judgement:
-        first = chosen(judged, margin, economy_of if fresh else lambda j: self._economy[j.number])
-        return Judgement(tuple(sorted(judged, key=lambda j: (j is not first, not j.candidate.kept))), margin)
-
-    def _limited(self, value: float) -> list[Judged]:
-        """The candidates, with that limit kept or broken."""
-        reverse = self._lever.reverse
-        return [
-            whole if need is None else broken if (need < value if reverse else need > value) else whole
-            for need, whole, broken in self._both
-        ]
-
-    def _with_and_without(self, judged: Judged) -> tuple[float | None, Judged, Judged]:
-        """What a candidate needs of the limit, and what it is where it keeps it and where it breaks it."""
-        lever = self._lever
-        if lever.need is None or judged.prediction is None:
-            return None, judged, judged
-        need = lever.need(judged)
-        others = tuple(r for r in judged.candidate.rejections if r.limit != lever.limit)
-        broken = (*others, Rejection(lever.limit, lever.show(need), "", ""))
-        return need, _rejected(judged, others), _rejected(judged, broken)
-
-
-def _rejected(judged: Judged, rejections: tuple[Rejection, ...]) -> Judged:
-    return replace(judged, candidate=replace(judged.candidate, rejections=rejections))
-
-
-def _busier(judged: Judged, times: float) -> Judged:
-    """The candidate under so many times the traffic."""
-    return replace(judged, upkeep=replace(judged.upkeep, answering=judged.upkeep.answering * times))
-
-
-def under(profile: Profile, values: Mapping[str, Value]) -> Profile:
-    """The profile with facts changed, and what follows from them."""
-    return profile.updated(consequences(profile, values))
-
-
 def sentence(winner: str, lever: Lever, direction: Direction, at: float) -> str:
     """``retrieve+tune would win if the corpus changed less than once in 80 days (now once in 23 days)``."""
     condition = f"if {lever.condition(direction, at)} (now {lever.now_text})"
@@ -370,65 +302,3 @@ def _shorter(value: float, digits: int, *, up: bool) -> float:
     ratio = value / step
     whole = math.ceil(ratio - 1e-9) if up else math.floor(ratio + 1e-9)
     return float(f"{whole * step:.{digits}g}")
-
-
-def firsts(order: Sequence[Judged]) -> list[Judged]:
-    """The first candidate of each set of techniques, those that can be composed before those that cannot."""
-    found: dict[str, Judged] = {}
-    for judged in sorted(order, key=lambda j: j.prediction is None):
-        found.setdefault(judged.candidate.name, judged)
-    return list(found.values())
-
-
-def contenders(order: Sequence[Judged]) -> list[Judged]:
-    """Those whose interval of points reaches that of the best, and those that train nothing.
-
-    The others would have to gain more than all that is uncertain about them.
-    """
-    known = [j for j in order if j.prediction is not None]
-    best = next((j for j in known if j.candidate.kept), None) or max(
-        known, key=lambda j: j.candidate.quality, default=None
-    )
-    least = 0.0 if best is None else best.candidate.low
-    return [j for j in known if j.candidate.high >= least or _untaught(j)]
-
-
-def _untaught(judged: Judged) -> bool:
-    """Whether the plan trains nothing."""
-    return not {*judged.candidate.plan.techniques} - _UNTAUGHT
-
-
-def representatives(order: Sequence[Judged]) -> list[Judged]:
-    """Of each set of techniques the candidates that none of the same set equals or beats in all that decides."""
-    groups: dict[str, list[tuple[tuple[float, ...], Judged]]] = {}
-    for judged in order:
-        if judged.prediction is not None:
-            groups.setdefault(judged.candidate.name, []).append((_axes(judged), judged))
-    found = []
-    for group in groups.values():
-        standing: list[tuple[float, ...]] = []
-        for axes, judged in sorted(group, key=lambda pair: (*pair[0], pair[1].number)):
-            if not any(all(a <= b for a, b in zip(one, axes, strict=True)) for one in standing):
-                standing.append(axes)
-                found.append(judged)
-    return found
-
-
-def _axes(judged: Judged) -> tuple[float, ...]:
-    """What decides about a candidate: smaller is better. Rules that reject it count, limits do not."""
-    candidate, upkeep = judged.candidate, judged.upkeep
-    barred = sum(r.limit.startswith("rule") or r.limit in _FIXED for r in candidate.rejections)
-    prompt = candidate.estimate.facts.get("prompt", {}).get("tokens", 0.0)
-    return (
-        float(barred),
-        -candidate.quality,
-        -candidate.high,
-        upkeep.refreshing,
-        float(len(candidate.plan.steps)),
-        prompt,
-        *(candidate.estimate.cost(n) for n in _COSTS),
-    )
-
-
-#: Rejections that no lever lifts.
-_FIXED: frozenset[Literal["local_only", "context"]] = frozenset({"local_only", "context"})

@@ -55,8 +55,8 @@ def sureness(advice: Recommendation) -> str:
     best, name = advice.best.name, other["name"]
     if found["tied"]:
         return f"{best} and {name} are tied in quality ({spread}; {margin:g} do not matter here): costs decide."
-    return f"{best} is not worse than {name} by more than {margin:g} points with a probability of " \
-           f"{100 * found['confidence']:.0f} % ({spread})."  # fmt: skip
+    sure = f"{100 * found['confidence']:.0f} %"
+    return f"{best} is not worse than {name} by more than {margin:g} points with a probability of {sure} ({spread})."
 
 
 def flip_blocks(advice: Recommendation) -> list[Block]:

@@ -12,7 +12,7 @@ from kistack.advisor.recommend import advise
 from kistack.domain.scenario import Scenario
 from kistack.plugins.host import load_host
 
-few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @cache
@@ -50,7 +50,8 @@ def test_judging_again_says_what_advising_afresh_says(names, data):
 @given(st.floats(1, 1e5), st.floats(1, 10))
 def test_more_traffic_never_makes_a_plan_that_is_dearer_per_query_look_cheaper(queries, times):
     few_, many = (
-        bench().judge(profile_of(scenario__queries_per_day=q, scenario__indifference=5.0)) for q in (queries, queries * times)
+        bench().judge(profile_of(scenario__queries_per_day=q, scenario__indifference=5.0))
+        for q in (queries, queries * times)
     )
     before, after = ({repr(j.candidate.plan.to_dict()): j for j in t.order} for t in (few_, many))
     for one in before:
@@ -94,7 +95,9 @@ def test_judging_again_under_another_limit_takes_milliseconds():
 
 def test_a_condition_that_reads_true_is_not_taken_for_one_that_reads_one(host, tmp_path):
     path = tmp_path / "own.yaml"
-    path.write_text("name: own\nrules: [{id: own, when: scenario.mark == true, strength: notes, because: it is marked so}]\n")
+    path.write_text(
+        "name: own\nrules: [{id: own, when: scenario.mark == true, strength: notes, because: it is marked so}]\n"
+    )
     scenario = Scenario(name="x", models={"base": "paper:135m"}, policies=[str(path)])
     found = Bench(scenario, profile_of(scenario__mark=1.0), host)
     assert not found.judgement.held

