@@ -28,6 +28,12 @@ _WHY = "changed for a what-if"
 
 #: Facts that a profile may lack and a what-if may still state, with their unit.
 OPTIONAL = {
+    "scenario.at_least": "share",
+    "scenario.limit_memory": "B",
+    "scenario.limit_disk": "B",
+    "scenario.limit_latency": "s",
+    "scenario.limit_training": "s",
+    "scenario.limit_money": "USD",
     "freshness.changed_per_day": "1/day",
     "pairs.train": "",
     "pairs.answers_in_corpus": "share",

@@ -48,14 +48,29 @@ class Reads:
         yield from self.facts.items()
         yield from self.sections.items()
 
-    def hold(self, profile: Profile) -> bool:
-        """Whether the same work would read the same of this profile."""
-        get = profile.facts.get
+    def hold(self, present: Present) -> bool:
+        """Whether the same work would read the same under these facts."""
+        get = present.facts.get
         for name, found in self.facts.items():
             other = get(name)
             if other is not found and other != found:
                 return False
-        return all(_section(profile.facts, n.removeprefix(_SECTION)) == found for n, found in self.sections.items())
+        return all(present.section(name) == found for name, found in self.sections.items())
+
+
+class Present:
+    """The facts of a profile against which many reads are held; a section is cut out once."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.facts = profile.facts
+        self._sections: dict[str, dict[str, Fact]] = {}
+
+    def section(self, name: str) -> dict[str, Fact]:
+        """A section by its name in a log."""
+        if name not in self._sections:
+            self._sections[name] = _section(self.facts, name.removeprefix(_SECTION))
+        return self._sections[name]
 
 
 def _section(facts: Mapping[str, Fact], prefix: str) -> dict[str, Fact]:
@@ -67,7 +82,7 @@ class Watch:
     """A profile that keeps a log of what is read of it."""
 
     def __init__(self, profile: Profile) -> None:
-        self.plain = profile
+        self.plain = Present(profile)
         self.log: list[Read] = []
         self.profile: Profile = _Watched(_Noting(profile.facts, self.log), profile.schema)
 
@@ -212,10 +227,11 @@ class Compositions:
         #: Plans composed so far, those composed again among them.
         self.count = 0
 
-    def options(self, profile: Profile) -> tuple[tuple[Option, ...], tuple[str, ...]]:
+    def options(self, profile: Profile, present: Present | None = None) -> tuple[tuple[Option, ...], tuple[str, ...]]:
         """The plans that stages suggest under these facts, and notes about what could not be judged."""
+        present = present or Present(profile)
         for reads, kept in self._options:
-            if reads.hold(profile):
+            if reads.hold(present):
                 return kept
         watch, noted = Watch(profile), list[str]()
         steps = options(watch.profile, self._host, noted)
@@ -232,16 +248,18 @@ class Compositions:
 
     def at(self, profile: Profile, wanted: Callable[[Option], bool] | None = None) -> list[tuple[Option, Composed]]:
         """The candidates under these facts, or those ``wanted``; what read none of what changed is not made again."""
-        found, _ = self.options(profile)
-        return [(o, self.one(o, profile)) for o in found if wanted is None or wanted(o)]
+        present = Present(profile)
+        found, _ = self.options(profile, present)
+        return [(o, self.one(o, profile, present)) for o in found if wanted is None or wanted(o)]
 
-    def one(self, option: Option, profile: Profile) -> Composed:
+    def one(self, option: Option, profile: Profile, present: Present | None = None) -> Composed:
         """One candidate under these facts."""
         if option.problems:
             return Composed(option.plan, None, option.problems)
+        present = present or Present(profile)
         kept = self._composed.setdefault(option.key, [])
         for reads, made in kept:
-            if reads.hold(profile):
+            if reads.hold(present):
                 return made
         watch = Watch(profile)
         self._memo.start(watch)

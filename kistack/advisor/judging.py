@@ -14,7 +14,7 @@ from typing import Any
 
 from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Upkeep, ranked, upkeep_of
-from kistack.advisor.composing import Compositions, Option, Reads, Watch
+from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
 from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
@@ -80,6 +80,8 @@ class Bench:
         self.profile = profile
         self.host = host
         self.rules = load_policies(policy_paths(scenario.policies, host.policies()))
+        #: Rules whose conditions ask for the candidate.
+        self.asking = frozenset(r.id for r in self.rules if r.when.asks_candidate)
         self.compositions = Compositions(host)
         self._predictions: dict[Features, Prediction] = {}
         self._cases: dict[int, _Case] = {}
@@ -161,6 +163,7 @@ class _Sitting:
         self.given = given
         self.faults: dict[str, str] = {}
         self._judge = Judge(profile)
+        self._present = Present(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
@@ -188,7 +191,7 @@ class _Sitting:
         return upkeep_of(self.profile, found.pipeline, features)
 
     def _features(self, case: _Case) -> Features:
-        if case.features is None or case.reads is None or not case.reads.hold(self.profile):
+        if case.features is None or case.reads is None or not case.reads.hold(self._present):
             assert case.found.pipeline is not None
             watch = Watch(self.profile)
             features = features_of(watch.profile, case.found.pipeline)
@@ -216,8 +219,7 @@ class _Sitting:
         when = rule.when
         if when.program is None:
             return True
-        asks = when.asks_candidate and case is not None
-        mark, view = (case.mark, case.view) if asks and case is not None else ("", None)
+        mark, view = (case.mark, case.view) if case is not None and rule.id in self.bench.asking else ("", None)
         verdict = self.bench.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
         if verdict.fault:
             self.faults[when.text] = verdict.fault
@@ -241,7 +243,7 @@ class _Sitting:
 
     def held(self) -> tuple[Rule, ...]:
         """The rules about the whole scenario that hold."""
-        return tuple(r for r in self.bench.rules if not r.when.asks_candidate and self._holds(r))
+        return tuple(r for r in self.bench.rules if r.id not in self.bench.asking and self._holds(r))
 
 
 def _candidate(

@@ -9,9 +9,9 @@ is feasible the other is too, is within the margin where it is, and is no dearer
 the best of each set of techniques in that sense stand for all, and what a candidate needs is known without judging.
 Under facts that move the quality or the estimates themselves no such order is sure to last: each set is looked for by
 its first candidate, and between the ends of a bracket only those who win there are followed. A flip found so is a
-guess until all candidates are judged on both sides of it. The nearest flips are always confirmed like that, or looked
-for again among all; ``thorough`` confirms every one. What a search may begin is bounded by counting predictions and
-compositions, not by time, so that advice stays deterministic.
+guess until all candidates are judged on both sides of it. The nearest flips are confirmed like that, or looked for
+again among all, unless all would have to be composed for it; ``thorough`` confirms every one. What a search may begin
+is bounded by counting predictions and compositions, not by time, so that advice stays deterministic.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from kistack.advisor.judging import Bench, Judgement
 from kistack.advisor.levers import Direction, Lever, levers
 from kistack.advisor.shortlists import Shortcut, contenders, firsts, is_untaught, representatives
 
-#: The flips that are always confirmed.
+#: The nearest flips, which are confirmed.
 NEAREST = 5
 #: A flip is known to this share of its value.
 TOLERANCE = 0.05
-#: Predictions and compositions that one look for flips may ask for: about half a second of one core.
-_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 250, 120
+#: Predictions and compositions that one look for flips may ask for: about a quarter of a second of one core.
+_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 180, 60
 #: Sets of techniques, from the top, that are looked at under facts that ask for composing again.
 _LEADING = 3
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")
@@ -122,9 +122,12 @@ def _nearest_first(found: Iterable[Flip]) -> list[Flip]:
 
 
 def _confirmed_nearest(scout: Scout, known: Mapping[str, Lever], good: Good, found: list[Flip]) -> list[Flip]:
-    """The flips with the nearest confirmed by all candidates, or looked for again among them."""
+    """The flips with the nearest confirmed by all candidates, or looked for again among them.
+
+    Those that ask for composing all candidates again stay guesses.
+    """
     for _ in range(2 * NEAREST):
-        waiting = next((f for f in found[:NEAREST] if not f.confirmed), None)
+        waiting = next((f for f in found[:NEAREST] if not f.confirmed and known[f.fact].effort != "composing"), None)
         if waiting is None:
             break
         found.remove(waiting)
@@ -213,7 +216,7 @@ class Scout:
         ends = [self.bench.judgement, *(self.look(lever, v, keys) for v in found)]
         best = [j.best.candidate for j in ends if j.best is not None]
         names = {c.name for c in best}
-        every = self._known if self._allowance.thorough else keys.union(*(self._standing.get(n, ()) for n in names))
+        every = self._known if self._allowance.thorough else keys
         rivals = keys if again or keys == self._known else self._extra.union(plan_key(c.plan) for c in best)
         until, at = self._narrowed(lever, lambda v: good(self.look(lever, v, rivals, names)), found)
         flip = self._confirmed(lever, direction, good, (until, at), every)
@@ -224,15 +227,16 @@ class Scout:
     def look(self, lever: Lever, value: float, keys: frozenset[str], names: Container[str] | None = None) -> Judgement:
         """The ranking of some candidates under another value.
 
-        What stages suggest only there takes part too: the first of each set of techniques, or of those ``names``; all
-        of it where ``keys`` are all there are.
+        What stages suggest only there takes part too: the first of each of the sets of techniques (default: those of
+        ``keys``); all of it where ``keys`` are all there are.
         """
         profile = under(self.bench.profile, {lever.fact: value})
         if keys == self._known:
             return self.bench.judge(profile)
+        names = {self._names[k] for k in keys} if names is None else names
         fresh: dict[str, str] = {}
         for option in self.bench.compositions.options(profile)[0]:
-            if option.key not in self._known and (names is None or option.name in names):
+            if option.key not in self._known and option.name in names:
                 fresh.setdefault(option.name, option.key)
         wanted = keys | frozenset(fresh.values())
         return self.bench.judge(profile, wanted=lambda o: o.key in wanted)

@@ -11,6 +11,7 @@ from kistack.reporting.numbers import shown
 
 #: Flip points on the page; all are in the document.
 _NEAREST = 5
+_ROUGH = ", judged by the leading candidates only (--all makes sure)"
 _MOVES = (("points", "", "points"), ("seconds", "s", "to build"), ("latency_seconds", "s", "an answer"),
           ("serving_peak_bytes", "B", "memory"), ("bytes", "B", "bundle"))  # fmt: skip
 
@@ -64,7 +65,7 @@ def flip_blocks(advice: Recommendation) -> list[Block]:
     context = advice.context
     if "flips" not in context:
         return []
-    found = [f["sentence"] for f in context["flips"][:_NEAREST]]
+    found = [f["sentence"] + ("" if f["confirmed"] else _ROUGH) for f in context["flips"][:_NEAREST]]
     blocks: list[Block] = [Heading("What would change it")]
     if found:
         blocks.append(Bullets(tuple(found)))

@@ -2,8 +2,12 @@ import pytest
 from advisor.onpaper import profile_of
 
 from kistack.advisor.candidates import candidates
-from kistack.advisor.composing import Compositions, Watch
+from kistack.advisor.composing import Compositions, Present, Watch
 from kistack.domain.facts import Fact, Profile
+
+
+def holds(reads, profile):
+    return reads.hold(Present(profile))
 
 
 def test_a_watched_profile_reads_the_same_and_tells_what_was_read():
@@ -16,19 +20,19 @@ def test_a_watched_profile_reads_the_same_and_tells_what_was_read():
     assert seen.section("serving") == plain.section("serving")
     reads = watch.reads
     assert set(reads.facts) == {"model.params", "nobody.knows", "pairs.train"}
-    assert reads.hold(profile_of())
-    assert reads.hold(profile_of(scenario__limit_memory=1e9, corpus__tokens=5.0))
-    assert not reads.hold(profile_of(pairs__train=5))
-    assert not reads.hold(profile_of(serving__cores=9))
-    assert not reads.hold(plain.updated({"serving.extra": Fact(1, "", "measured", "x")}))
-    assert not reads.hold(plain.updated({"nobody.knows": Fact("y", "", "measured", "x")}))
+    assert holds(reads, profile_of())
+    assert holds(reads, profile_of(scenario__limit_memory=1e9, corpus__tokens=5.0))
+    assert not holds(reads, profile_of(pairs__train=5))
+    assert not holds(reads, profile_of(serving__cores=9))
+    assert not holds(reads, plain.updated({"serving.extra": Fact(1, "", "measured", "x")}))
+    assert not holds(reads, plain.updated({"nobody.knows": Fact("y", "", "measured", "x")}))
 
 
 def test_who_reads_all_facts_depends_on_all():
     watch = Watch(profile_of())
     assert watch.profile.digest == profile_of().digest
-    assert watch.reads.hold(profile_of())
-    assert not watch.reads.hold(profile_of(corpus__tokens=5.0))
+    assert holds(watch.reads, profile_of())
+    assert not holds(watch.reads, profile_of(corpus__tokens=5.0))
 
 
 def test_a_missing_fact_is_missing_in_a_watched_profile():

@@ -11,7 +11,8 @@ def candidate(name, quality):
 
 
 def flip(number):
-    return {"fact": f"f{number}", "sentence": f"tune would win if fact {number} were less", "distance": number}
+    return {"fact": f"f{number}", "sentence": f"tune would win if fact {number} were less", "distance": number,
+            "confirmed": number != 1}  # fmt: skip
 
 
 def page(**context):
@@ -25,6 +26,7 @@ def test_the_nearest_five_flips_are_shown_and_all_are_in_the_document():
     text, document = page(flips=[flip(n) for n in range(7)], not_searched=["model.params"])
     assert "What would change it" in text
     assert "fact 4 were less" in text
+    assert text.count("leading candidates only") == 1
     assert "fact 5" not in text
     assert "model.params (--all does)" in text
     assert len(document["flips"]) == 7
