@@ -34,9 +34,22 @@ def profile(scenario: Scenario, *, refresh: bool = False) -> Profile:
     return workspace(scenario).profile(refresh=refresh)
 
 
-def advise(scenario: Scenario) -> Recommendation:
-    """Judge every combination of the four techniques for this scenario."""
-    return workspace(scenario).advise()
+def advise(
+    scenario: Scenario, *, changes: Mapping[str, object] | None = None, what_must_change: str = ""
+) -> Recommendation:
+    """Judge every combination of the four techniques for this scenario, and look for what would flip the choice.
+
+    Args:
+        scenario: what the user declares; it stays as it is.
+        changes: a what-if: keys of the scenario file (``limits.memory``) and facts of the profile (``pairs.train``)
+            with other values, as text or numbers.
+        what_must_change: techniques (``distill``, ``retrieve+tune``, ``nothing``) to ask what must change for.
+
+    Raises:
+        InvalidInput: changes of unknown keys, or to values that do not fit, all at once.
+        InputError: ``what_must_change`` names no techniques, or a policy cannot be used.
+    """
+    return workspace(scenario).advise(changes=changes, what_must_change=what_must_change)
 
 
 def compose(plan: Plan, scenario: Scenario) -> Pipeline:

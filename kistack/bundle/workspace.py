@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from kistack.advisor.recommend import advise
+from kistack.advisor.changes import WhatIf
+from kistack.advisor.judging import Bench
+from kistack.advisor.recommend import explained, what_if
 from kistack.bundle.admission import admit
 from kistack.bundle.profilers import refine
 from kistack.composition.composer import compose
-from kistack.composition.pipeline import Node, Pipeline
+from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
 from kistack.domain.calibration import UNCALIBRATED, Calibration
@@ -57,7 +61,7 @@ class Workspace:
         self._notify = notify
         self._profile: Profile | None = None
         self._calibration = UNCALIBRATED
-        self._memo: dict[Any, Node] = {}
+        self._memo: dict[Any, Any] = {}
 
     @classmethod
     def find(
@@ -120,9 +124,37 @@ class Workspace:
             self._memo.clear()
         return self._calibration
 
-    def advise(self) -> Recommendation:
-        """Judge every combination for this project."""
-        return advise(self.scenario, self.profile(), self.host, calibration=self.calibration())
+    def advise(
+        self, *, changes: Mapping[str, object] | None = None, what_must_change: str = "", thorough: bool = False
+    ) -> Recommendation:
+        """Judge every combination for this project, and look for what would flip the choice.
+
+        Args:
+            changes: keys of the scenario file and facts of the profile with other values, for a what-if.
+            what_must_change: techniques (``distill``, ``retrieve+tune``, ``nothing``) to ask what must change for.
+            thorough: look for flips without a bound on cost.
+
+        Raises:
+            InvalidInput: changes of unknown keys, or to values that do not fit, all at once.
+            InputError: ``what_must_change`` names no techniques, or a policy cannot be used.
+        """
+        bench = Bench(self.scenario, self.profile(), self.host, self.calibration())
+        if not changes:
+            return explained(bench, target=what_must_change, thorough=thorough)
+        made = WhatIf(changes, self.scenario, self.profile())
+        other = Bench(made.changed, self._profile_under(made), self.host, self.calibration())
+        return what_if(made, bench, other, target=what_must_change, thorough=thorough)
+
+    def _profile_under(self, made: WhatIf) -> Profile:
+        """The profile under changes; what must be measured for them is not kept."""
+        profiled = self.profile()
+        if made.changed is not self.scenario:
+            with tempfile.TemporaryDirectory(prefix="kistack-") as folder:
+                kept, cache = self.project.prepare() / "cache", Path(folder, "cache")
+                if kept.is_dir():
+                    shutil.copytree(kept, cache)
+                profiled = profile(made.changed, sources=self.host.sources(), cache=cache)
+        return profiled.updated(made.facts)
 
     def compose(self, plan: Plan, *, where: str = "plan", evaluation: bool = True) -> Pipeline:
         """Bind a plan to the installed stages.

@@ -81,15 +81,28 @@ def advise(
     *,
     target: TargetOption = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show every candidate.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every candidate, and look for every flip.")] = False,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What if: another value of a key or fact. Nothing is written."),
+    ] = None,
+    wanted: Annotated[
+        str,
+        typer.Option("--what-must-change", metavar="for=TECHNIQUES", help="What must change for these to win."),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge every combination of the techniques and recommend one, with reasons."""
+    """Judge every combination of the techniques and recommend one, with reasons and what would change it."""
+    from kistack.advisor.changes import split_changes
     from kistack.domain.planfile import dump_plan
     from kistack.reporting.advice import advice_document, advice_page
 
+    changes = split_changes(changed or ())
+    if changes and output is not None:
+        raise InputError("a what-if writes nothing, so --set and --output exclude each other",
+                         "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
     place = workspace_at(folder)
-    advice = (place.targeting(target) if target else place).advise()
+    advice = (place.targeting(target) if target else place).advise(changes=changes, what_must_change=wanted, thorough=every)
     out.result(advice_page(advice, every=every), advice_document(advice), as_json=as_json)
     if output is not None:
         if not advice.kept:

@@ -29,7 +29,7 @@ def compose(
     *,
     where: str = "plan",
     evaluation: bool = True,
-    memo: dict[Any, Node] | None = None,
+    memo: dict[Any, Any] | None = None,
     calibration: Calibration = UNCALIBRATED,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import machinery
 from importlib import util as importing
 from typing import Any
@@ -38,7 +39,7 @@ class Workbench:
         profile: Profile,
         host: Host,
         seed: int,
-        memo: dict[Any, Node] | None = None,
+        memo: dict[Any, Any] | None = None,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
         self.profile = profile
@@ -249,8 +250,9 @@ class Workbench:
         return self.calibration.corrected(stated, request.stage.name, machine, kinds)
 
 
+@cache
 def _is_installed(package: str) -> bool:
-    """Whether a module can be imported, found without importing the packages it lies in."""
+    """Whether a module can be imported, found without importing the packages it lies in; looked up once a process."""
     top, *rest = package.split(".")
     spec = importing.find_spec(top)
     name = top

@@ -253,7 +253,12 @@ def default_settings(stage: Stage) -> Settings:
 
 
 def _can_default(stage: Stage) -> bool:
-    return not any(f.is_required() for f in stage.Settings.model_fields.values())
+    return _needs_nothing(stage.Settings)
+
+
+@cache
+def _needs_nothing(settings: type[Settings]) -> bool:
+    return not any(f.is_required() for f in settings.model_fields.values())
 
 
 def _fault_of(cls: Any, kind: str | None) -> str:

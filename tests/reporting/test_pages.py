@@ -55,7 +55,7 @@ def test_no_feasible_candidate_is_said(advice):
 
 def test_the_advice_document_is_json_with_stable_names(advice):
     document = json.loads(json.dumps(advice_document(advice)))
-    assert set(document) == {"schema", "profile", "best", "candidates", "front", "notes"}
+    assert set(document) == {"schema", "profile", "best", "candidates", "front", "notes", "context"}
     assert document["best"]["plan"]["steps"][0]["use"] == "retrieve/x"
     assert document["candidates"][2]["rejections"][0]["limit"] == "memory"
 
