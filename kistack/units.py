@@ -10,9 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from kistack.errors import InputError
 
@@ -369,35 +366,3 @@ def _date_parts(text: str) -> tuple[int, int, int] | None:
 def format_date(value: dt.date) -> str:
     """ISO 8601: ``2024-07-01``."""
     return value.isoformat()
-
-
-# --- types for pydantic models: parse text, dump to JSON as text that reads back
-
-
-def _schema(hint: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": ["string", "number"], "description": hint})
-
-
-def _per_second(value: object) -> float:
-    return parse_rate(value, "s")
-
-
-def _day_text(value: float) -> str:
-    return format_rate(value, "day")
-
-
-def _second_text(value: float) -> str:
-    return format_rate(value, "s")
-
-
-def _json(text: Any) -> PlainSerializer:
-    return PlainSerializer(text, return_type=str, when_used="json-unless-none")
-
-
-Bytes = Annotated[int, BeforeValidator(parse_size), _json(format_size), _schema(SIZE_HINT)]
-Seconds = Annotated[float, BeforeValidator(parse_duration), _json(format_duration), _schema(DURATION_HINT)]
-Share = Annotated[float, BeforeValidator(parse_share), _json(format_share), _schema(SHARE_HINT)]
-PerDay = Annotated[float, BeforeValidator(parse_rate), _json(_day_text), _schema(RATE_HINT)]
-PerSecond = Annotated[float, BeforeValidator(_per_second), _json(_second_text), _schema(RATE_HINT)]
-Money = Annotated[float, BeforeValidator(parse_money), _json(format_money), _schema(MONEY_HINT)]
-Date = Annotated[dt.date, BeforeValidator(parse_date), _schema(DATE_HINT)]

@@ -2,11 +2,16 @@
 
 import json
 
+import hypothesis
 import pytest
 import toys
 
 from kistack.bundle.workspace import Workspace
 from kistack.plugins.host import load_host
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 PRODUCTS = [f"Product{n}" for n in range(12)]
 

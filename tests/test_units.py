@@ -7,7 +7,6 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
 
 from kistack import units
 from kistack.errors import InputError
@@ -224,41 +223,3 @@ def test_a_rate_of_a_share_is_told_from_a_rate_of_items():
     assert units.is_share_rate("2%/day")
     assert not units.is_share_rate("2/day")
     assert not units.is_share_rate(0.02)
-
-
-class Everything(BaseModel):
-    size: units.Bytes
-    wait: units.Seconds
-    share: units.Share
-    daily: units.PerDay
-    speed: units.PerSecond
-    price: units.Money
-    day: units.Date
-    limit: units.Bytes | None = None
-
-
-def test_annotated_types_parse_and_dump_text_that_reads_back():
-    given_ = {
-        "size": "2GiB",
-        "wait": "7d",
-        "share": "80%",
-        "daily": "50/day",
-        "speed": "52 GB/s",
-        "price": "$3",
-        "day": "2024-07-01",
-    }
-    model = Everything(**given_)
-    assert (model.size, model.wait, model.speed) == (2 * 1024**3, 604_800.0, 52e9)
-    dumped = model.model_dump(mode="json")
-    assert dumped["size"] == "2GiB"
-    assert dumped["wait"] == "7d"
-    assert dumped["limit"] is None
-    assert Everything.model_validate(dumped) == model
-    assert "2GiB" in Everything.model_json_schema()["properties"]["size"]["description"]
-
-
-def test_annotated_types_report_the_unit_error_through_pydantic():
-    with pytest.raises(ValidationError) as caught:
-        Everything(size="big", wait="1s", share=0, daily=1, speed=1, price=1, day="2024-01-01")
-    (problem,) = caught.value.errors()
-    assert isinstance(problem["ctx"]["error"], units.UnitError)

@@ -75,7 +75,7 @@ def condition(text: str) -> Condition:
     """
     if not text.strip():
         return Condition("", None, frozenset())
-    program = _compile(text)
+    program = compiled(text)
     reads = _reads(text)
     for section, name in sorted(reads):
         if section not in SECTIONS and section != CANDIDATE:
@@ -89,7 +89,12 @@ def condition(text: str) -> Condition:
 
 
 @cache
-def _compile(text: str) -> Any:
+def compiled(text: str) -> Any:
+    """The program of an expression, its names unchecked.
+
+    Raises:
+        InputError: it does not parse.
+    """
     # Importing cel takes 0.4 s: only where a policy is loaded.
     import cel
 
@@ -139,6 +144,19 @@ class Verdict:
     fault: str = ""
 
 
+def executed(program: Any, variables: Mapping[str, Any]) -> Verdict:
+    """What a compiled condition gives for these variables; a name that is missing among them holds nothing."""
+    try:
+        result = program.execute(variables)
+    except KeyError:
+        return Verdict(holds=False)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        return Verdict(holds=False, fault=str(error).split(". ")[0])
+    if not isinstance(result, bool):
+        return Verdict(holds=False, fault=f"it gives {result!r}, not true or false")
+    return Verdict(result)
+
+
 class Judge:
     """Evaluates conditions over one profile; what depends only on the profile is evaluated once."""
 
@@ -174,12 +192,4 @@ class Judge:
             held = self._facts[section]
             part = variables.setdefault(section, {})
             part.update(held if not leaf else {leaf: held[leaf]} if leaf in held else {})
-        try:
-            result = when.program.execute(variables)
-        except KeyError:
-            return Verdict(holds=False)
-        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-            return Verdict(holds=False, fault=str(error).split(". ")[0])
-        if not isinstance(result, bool):
-            return Verdict(holds=False, fault=f"it gives {result!r}, not true or false")
-        return Verdict(result)
+        return executed(when.program, variables)

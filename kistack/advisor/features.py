@@ -1,10 +1,15 @@
-"""What the quality of a candidate depends on, read off its pipeline: which stages touched its model, and with what."""
+"""What the quality of a candidate depends on: what was done to its model, from which data, and what it may look up.
+
+``features_of`` reads it off a composed pipeline. A plugin's stage that the quality model does not know by name counts
+as the usual method of its technique.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref
 from kistack.domain.artifacts import Type
@@ -18,14 +23,22 @@ UNKNOWN_PARAMS = 1e9
 #: An index that is made again within this time is refreshed daily, else weekly.
 _QUICK_REFRESH = 3_600.0
 
+Lookup = Literal["", "always", "gated", "everything"]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One stage on the way from the base model to the delivered one.
 
-    ``pairs`` and ``tokens`` are what it learnt from, ``with_passages`` whether those pairs showed passages.
-    ``ratio`` is the share of parameters it keeps, ``teacher`` its teacher's parameters (0: none), ``bits`` the stored
-    bits per weight before and after it.
+    ``kind`` is the technique, ``method`` how it is done: of tuning ``lora``, ``qlora``, ``full``, ``prefix``,
+    ``partial``, ``ia3`` or ``rl``; of distilling ``response``, ``feature``, ``relation``, ``on_policy``, ``sequence`` or
+    ``sequence_rationale``; of quantizing ``weight``, ``int8`` (scales not shared by groups), ``dynamic``, ``activations``
+    or ``qat``. ``data`` is what it learnt from: ``qa``, ``instructions``, ``labels``, ``raw_text`` or ``paraphrases``.
+
+    ``pairs`` and ``tokens`` are how much of it, ``with_passages`` whether those pairs showed passages. ``ratio`` is the
+    share of parameters it keeps, ``narrower`` whether it keeps all layers, ``teacher`` its teacher's parameters (0:
+    none), ``bits`` the stored bits per weight before and after it, ``trained`` the parameters an adapter has (0: all),
+    ``objective`` a variant that some figures speak of (``contrastive``, ``fp4``).
     """
 
     kind: str
@@ -37,15 +50,34 @@ class Change:
     teacher: float = 0.0
     bits: tuple[float, float] = (16.0, 16.0)
     declared: Effect | None = None
+    method: str = ""
+    data: str = "qa"
+    trained: float = 0.0
+    narrower: bool = False
+    objective: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of what is asked about: its share, how much of it changes per day, and where its knowledge is put."""
+
+    name: str
+    share: float
+    hazard: float
+    indexed: bool = True
+    taught: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """What a prediction of quality reads. Equal features have equal quality.
 
-    ``passages`` per question (0: nothing is retrieved); ``hazard`` is the share of content changed per day;
-    ``measured`` are shares that a probe observed (``closed_book``, ``reading``, ``recall``) with the standard deviation
-    of so small a sample; they replace priors.
+    ``passages`` per question (0: nothing is retrieved), ``lookup`` when: always, gated (only where the model is
+    unsure), or everything (the whole corpus in the prompt). ``hazard`` is the share of content changed per day,
+    ``retrain_days`` and ``refresh_days`` how long weights and index are left as they are. ``measured`` are shares that a
+    probe observed (``closed_book``, ``reading``, ``recall``, ``skill``) with the standard deviation of so small a
+    sample; they replace priors. ``popular`` is 0 for rare facts to 1 for popular ones. ``forgetting_matters``: what else
+    the model can do must survive. ``parts`` are there where knowledge is placed by how fast it changes.
     """
 
     task: str
@@ -59,11 +91,24 @@ class Features:
     retrieval_effect: Effect | None = None
     measured: tuple[tuple[str, float, float], ...] = ()
     trains_on: frozenset[str] = field(default=frozenset(), compare=False)
+    lookup: Lookup = "always"
+    retrain_days: float = 0.0
+    popular: float = 0.0
+    encoder: bool = False
+    forgetting_matters: bool = False
+    parts: tuple[Share, ...] = ()
 
 
 #: Pairs of a probe that does not say how many it asked.
 _PROBE_PAIRS = 40.0
 _PROBED = {"closed_book": "probe.closed_book", "reading": "probe.gold_passage", "recall": "probe.recall"}
+#: Methods that the quality model tells apart, by words that occur in the names of stages.
+_METHODS = {
+    "tune": ("qlora", "lora", "prefix", "ia3", "full", "partial", "rl"),
+    "distill": ("sequence_rationale", "sequence", "on_policy", "on-policy", "feature", "relation", "response"),
+    "quantize": ("qat", "dynamic", "activations", "int8"),
+}
+_USUAL = {"tune": "lora", "distill": "response", "quantize": "weight"}
 
 
 def features_of(profile: Profile, pipeline: Pipeline) -> Features:
@@ -74,6 +119,8 @@ def features_of(profile: Profile, pipeline: Pipeline) -> Features:
     root = _root(line, model)
     index = next((b for b in pipeline.served.values() if b.type.kind == "index"), None)
     retriever = nodes.get(index.source.node) if index is not None and isinstance(index.source, Ref) else None
+    horizon = profile.number("scenario.horizon_days", 90.0)
+    usual = 1.0 if index_seconds(pipeline) <= _QUICK_REFRESH else 7.0
     return Features(
         task=profile.text("scenario.task", "facts"),
         metric=profile.text("scenario.metric", "contained"),
@@ -81,19 +128,29 @@ def features_of(profile: Profile, pipeline: Pipeline) -> Features:
         passages=max(1.0, index.type.fact("passages", 3.0)) if index is not None else 0.0,
         changes=tuple(_change(n) for n in line),
         hazard=max(0.0, profile.number("freshness.changed_per_day")),
-        horizon_days=profile.number("scenario.horizon_days", 90.0),
-        refresh_days=1.0 if index_seconds(pipeline) <= _QUICK_REFRESH else 7.0,
+        horizon_days=horizon,
+        refresh_days=profile.number("scenario.refresh_days") or min(usual, max(horizon, 1e-9)),
         retrieval_effect=retriever.estimate.quality if retriever is not None else None,
-        measured=tuple(_probed(profile, n, f) for n, f in _PROBED.items() if f in profile),
+        measured=probed(profile),
         trains_on=_given_behind(line, nodes),
+        retrain_days=min(horizon, profile.number("scenario.retrain_days") or horizon),
+        forgetting_matters=bool(profile.number("scenario.limit_forgetting")),
     )
 
 
-def _probed(profile: Profile, name: str, fact: str) -> tuple[str, float, float]:
-    """A share that a probe observed, with the standard deviation its number of pairs leaves (Agresti and Coull)."""
-    share, count = profile.number(fact), profile.number("probe.pairs", _PROBE_PAIRS)
-    middle = (share * count + 2) / (count + 4)
-    return name, share, math.sqrt(middle * (1 - middle) / (count + 4))
+def probed(profile: Profile) -> tuple[tuple[str, float, float], ...]:
+    """The shares that a probe observed, each with the standard deviation its number of pairs leaves.
+
+    Agresti and Coull 1998.
+    """
+    count = profile.number("probe.pairs", _PROBE_PAIRS)
+    found = []
+    for name, fact in _PROBED.items():
+        if fact in profile:
+            share = profile.number(fact)
+            middle = (share * count + 2) / (count + 4)
+            found.append((name, share, math.sqrt(middle * (1 - middle) / (count + 4))))
+    return tuple(found)
 
 
 def index_seconds(pipeline: Pipeline) -> float:
@@ -148,7 +205,15 @@ def _change(node: Node) -> Change:
         teacher=teacher.fact("params") if teacher is not None else 0.0,
         bits=(stored_bits(before), stored_bits(after if whole else before)),
         declared=node.estimate.quality,
+        method=method_of(node.stage.name),
     )
+
+
+def method_of(stage: str) -> str:
+    """How a stage does its technique, told from its name; the usual way where the name does not say."""
+    kind, _, name = stage.partition("/")
+    found = next((m for m in _METHODS.get(kind, ()) if m in name), _USUAL.get(kind, ""))
+    return found.replace("-", "_")
 
 
 def stored_bits(model: Type) -> float:

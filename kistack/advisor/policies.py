@@ -98,6 +98,16 @@ class Rule:
         return any(_has(entry, techniques, stages) for entry in self.techniques)
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy file."""
+
+    name: str
+    summary: str
+    path: Path
+    rules: tuple[Rule, ...]
+
+
 def _has(entry: str, techniques: Sequence[str], stages: Sequence[str]) -> bool:
     if entry == "nothing":
         return not stages
@@ -114,6 +124,12 @@ def policies_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "policies"
 
 
+def shipped_policies() -> tuple[str, ...]:
+    """The names of the shipped policies, ``default`` first."""
+    names = {p.stem for p in policies_folder().glob("*.yaml")}
+    return tuple(sorted(names, key=lambda n: (n != "default", n)))
+
+
 def policy_paths(names: Iterable[str], extra: Iterable[Path] = ()) -> list[Path]:
     """The files of policies by name or path, and further files, each once.
 
@@ -128,7 +144,7 @@ def policy_paths(names: Iterable[str], extra: Iterable[Path] = ()) -> list[Path]
             continue
         path = folder / f"{name}.yaml"
         if not path.exists():
-            shipped = sorted(p.stem for p in folder.glob("*.yaml"))
+            shipped = shipped_policies()
             close = difflib.get_close_matches(name, shipped, n=1)
             guess = f"did you mean {close[0]!r}? " if close else ""
             raise InputError(
@@ -140,7 +156,12 @@ def policy_paths(names: Iterable[str], extra: Iterable[Path] = ()) -> list[Path]
 
 
 def load_policies(paths: Iterable[Path]) -> tuple[Rule, ...]:
-    """All rules of these files.
+    """All rules of these files, as ``read_policies``."""
+    return tuple(rule for policy in read_policies(paths) for rule in policy.rules)
+
+
+def read_policies(paths: Iterable[Path]) -> tuple[Policy, ...]:
+    """The policies in these files.
 
     Raises:
         InputError: a file cannot be read.
@@ -148,8 +169,10 @@ def load_policies(paths: Iterable[Path]) -> tuple[Rule, ...]:
     """
     problems: list[Problem] = []
     rules: dict[str, Rule] = {}
+    policies: list[Policy] = []
     files = list(paths)
     for path in files:
+        before = len(rules)
         try:
             data, positions = load_yaml(path, error=InvalidInput, collect=True)
         except InvalidInput as error:
@@ -168,10 +191,12 @@ def load_policies(paths: Iterable[Path]) -> tuple[Rule, ...]:
                 problems.append(Problem(where, f"rule {rule.id!r} stands also at {first.where}", "rename one of them"))
             elif number in conditions and text is not None:
                 rules[rule.id] = _rule(rule, conditions[number], text.name, where)
+        if text is not None:
+            policies.append(Policy(text.name, text.summary, Path(path), tuple(rules.values())[before:]))
     if problems:
         what = ", ".join(str(p) for p in files) if len(files) == 1 else "policies"
         raise InvalidInput(what, problems)
-    return tuple(rules.values())
+    return tuple(policies)
 
 
 def _conditions(data: Any, positions: Positions, problems: list[Problem]) -> dict[int, Condition]:

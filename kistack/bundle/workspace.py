@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from kistack.advisor.recommend import advise
 from kistack.bundle.admission import admit
+from kistack.bundle.profilers import refine
 from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.domain.advice import Recommendation
@@ -16,7 +19,8 @@ from kistack.domain.artifacts import Artifact
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
-from kistack.domain.scenario import Scenario, load_scenario
+from kistack.domain.scenario import Device, Scenario, load_scenario
+from kistack.errors import InputError
 from kistack.plugins.host import Host, default_host
 from kistack.profiling.assembly import profile
 from kistack.profiling.corpus import load_corpus, write_corpus
@@ -24,6 +28,7 @@ from kistack.profiling.pairs import write_pairs
 from kistack.profiling.splits import load_pairs
 from kistack.storage.project import Project
 from kistack.storage.store import Store
+from kistack.units import UnitError
 
 if TYPE_CHECKING:
     from kistack.execution.events import Event
@@ -70,6 +75,23 @@ class Workspace:
         """The project's store."""
         return self.project.store()
 
+    def targeting(self, target: str) -> Workspace:
+        """The same project with another machine to serve: a preset's name, an exported file (from here), or ``this``.
+
+        Nothing is written: the scenario's file stays as it is.
+
+        Raises:
+            InputError: neither a file nor a known machine.
+        """
+        try:
+            device = Device.model_validate(target, context={"root": Path.cwd(), "must_exist": True})
+        except ValidationError as error:
+            cause = error.errors()[0].get("ctx", {}).get("error")
+            hint = cause.hint if isinstance(cause, UnitError) else "name a preset or a file"
+            message = cause.message if isinstance(cause, UnitError) else error.errors()[0]["msg"]
+            raise InputError(f"--target {message}", hint) from error
+        return Workspace(self.scenario.model_copy(update={"serve_on": device}), host=self.host, notify=self._notify)
+
     def profile(self, *, refresh: bool = False) -> Profile:
         """The facts of this project; what has not changed since the last time is taken from the cache.
 
@@ -83,7 +105,8 @@ class Workspace:
                 from kistack.storage.files import remove
 
                 remove(cache)
-            self._profile = profile(self.scenario, sources=self.host.sources(), cache=cache)
+            measure = partial(refine, self.host, refresh=refresh, notify=self._notify)
+            self._profile = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure)
             self._memo.clear()
         return self._profile
 

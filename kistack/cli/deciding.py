@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, workspace_at
+from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, host, workspace_at
 from kistack.errors import InputError
 
 
@@ -39,30 +39,47 @@ def init(
     out.say("next: fill it in, then kistack profile and kistack advise")
 
 
+TargetOption = Annotated[
+    str, typer.Option("--target", help="Another machine to serve: a preset's name, or a file written by --export.")
+]
+
+
 def profile(
     folder: FolderOption = Path(),
     *,
+    target: TargetOption = "",
+    targets: Annotated[bool, typer.Option("--list-targets", help="List the machines known by name.")] = False,
     export: Annotated[Path | None, typer.Option("--export", help="Write this machine's facts to a file.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure again instead of using the cache.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave out how each fact came about.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure hardware, documents, freshness, pairs and models; every fact with its source."""
-    from kistack.reporting.profiles import profile_page
+    from kistack.reporting.profiles import profile_page, targets_document, targets_page
 
+    if targets:
+        from kistack.domain.devices import presets
+
+        out.result(targets_page(presets()), targets_document(presets()), as_json=as_json)
+        return
     if export is not None:
+        from functools import partial
+
+        from kistack.bundle.profilers import refine
         from kistack.profiling.hardware import export_machine
 
-        written = export_machine(export)
+        written = export_machine(export, refine=partial(refine, host(), refresh=refresh, notify=out.say))
         out.text(str(written))
         return
-    found = workspace_at(folder).profile(refresh=refresh)
+    place = workspace_at(folder)
+    found = (place.targeting(target) if target else place).profile(refresh=refresh)
     out.result(profile_page(found, brief=brief), found.to_json(), as_json=as_json)
 
 
 def advise(
     folder: FolderOption = Path(),
     *,
+    target: TargetOption = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every candidate.")] = False,
     as_json: JsonOption = False,
@@ -71,7 +88,8 @@ def advise(
     from kistack.domain.planfile import dump_plan
     from kistack.reporting.advice import advice_document, advice_page
 
-    advice = workspace_at(folder).advise()
+    place = workspace_at(folder)
+    advice = (place.targeting(target) if target else place).advise()
     out.result(advice_page(advice, every=every), advice_document(advice), as_json=as_json)
     if output is not None:
         if not advice.kept:

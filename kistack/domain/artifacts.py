@@ -40,7 +40,8 @@ class Type:
     """A virtual artifact: all that composing needs to know of one.
 
     ``facts`` are numbers with fixed names: ``bytes``, ``params``, ``layers``, ``hidden``, ``heads``,
-    ``kv_heads``, ``head_dim``, ``ffn``, ``vocab``, ``context`` (models); ``count``, ``tokens`` (whole texts),
+    ``kv_heads``, ``head_dim``, ``ffn``, ``vocab``, ``context`` (models), where known also ``tied``, ``gated``,
+    ``headless`` (1 or 0) and ``encoder_layers``; ``count``, ``tokens`` (whole texts),
     ``prompt_tokens``, ``answer_tokens`` (means per item), ``passages`` (per query), ``passage_tokens``.
     ``identity`` names the content: the key of the output that made it, or of the scenario's input.
     ``needs`` are identities that must travel with it (an adapter's base).

@@ -36,8 +36,10 @@ models:
   # teacher: hub:ORG/LARGER-MODEL
   embedder: {embedder}
 
-train_on: this           # this machine, a file written by `kistack profile --export`, or stated facts:
-serve_on: this           # {{ram: 8GiB, disk: 50GB, cores: 4, bandwidth: 20 GB/s, gpus: 0}}
+# this machine, one by name (kistack profile --list-targets), a file written by `kistack profile --export`, or stated
+# facts: {{ram: 8GiB, disk: 50GB, cores: 4, bandwidth: 20 GB/s, gpus: 0}}, {{preset: rtx-4090, ram_free: 8GiB}}
+train_on: this
+serve_on: this           # such as raspberry-pi-5
 
 traffic:
   queries_per_day: 500

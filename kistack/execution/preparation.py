@@ -15,7 +15,7 @@ from kistack.errors import PluginError
 from kistack.execution.events import EVENTS_FILE
 from kistack.execution.job import Job, reference_of
 from kistack.execution.meter import available_threads
-from kistack.plugins.stages import Stage
+from kistack.plugins.stages import Stage, Traits
 from kistack.storage.results import Made, file_name
 from kistack.storage.store import Store
 
@@ -85,10 +85,15 @@ def file_stem(node: Node, index: int) -> str:
     return f"{index:02}-{re.sub(r'[^A-Za-z0-9.]+', '-', node.label)}"
 
 
-def environment(node: Node, threads: int) -> dict[str, str]:
-    """Environment variables of a node's worker; ``threads`` 0 takes what the machine has."""
+def environment(traits: Traits, threads: int = 0) -> dict[str, str]:
+    """Environment variables of a stage's worker; ``threads`` 0 takes what the machine has."""
     count = str(threads or available_threads())
-    return {**dict.fromkeys(_THREADS, count), **_ALWAYS, **({} if node.traits.network else _OFFLINE)}
+    return {**dict.fromkeys(_THREADS, count), **_ALWAYS, **({} if traits.network else _OFFLINE)}
+
+
+def import_path() -> tuple[str, ...]:
+    """What this process can import, its worker can: entries such as the folder of a script come last there."""
+    return tuple(dict.fromkeys(os.path.abspath(p) for p in sys.path))  # noqa: PTH100 - '' means here
 
 
 def prepare_job(  # noqa: PLR0913 - a job is made of all this
@@ -126,9 +131,8 @@ def prepare_job(  # noqa: PLR0913 - a job is made of all this
         lock=store.root / "locks" / f"worker-{file_name(node.key)}.lock",
         seed=node.seed,
         needed=disk_needed(node),
-        env=environment(node, threads),
-        # What this process can import, its worker can: entries such as the folder of a script come last there.
-        path=tuple(dict.fromkeys(os.path.abspath(p) for p in sys.path)),  # noqa: PTH100 - '' means here
+        env=environment(node.traits, threads),
+        path=import_path(),
     )
 
 

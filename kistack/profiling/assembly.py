@@ -13,8 +13,9 @@ from kistack.plugins.stages import Stage
 from kistack.profiling.cache import Cache, Facts, default_folder, stamp
 from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus
 from kistack.profiling.freshness import freshness, freshness_facts
-from kistack.profiling.hardware import probe
+from kistack.profiling.hardware import Refine, probe
 from kistack.profiling.history import head_of
+from kistack.profiling.licences import training_terms
 from kistack.profiling.models import model_facts
 from kistack.profiling.splits import load_pairs, split_facts
 from kistack.profiling.targets import machine_facts
@@ -28,6 +29,7 @@ def profile(
     sources: Iterable[tuple[str, Stage]],
     cache: Path | None = None,
     today: dt.date | None = None,
+    refine: Refine | None = None,
 ) -> Profile:
     """All facts that this scenario meets.
 
@@ -36,6 +38,8 @@ def profile(
         sources: source stages with the plugin each came from; they describe the models.
         cache: folder for what was measured (default: the user's cache folder).
         today: the date to count ages from (default: today, UTC).
+        refine: adds to this machine's facts what installed profilers measure; not called where the scenario names
+            other machines for both training and serving.
 
     Raises:
         DataError: corpus or pairs are missing, empty or wrong.
@@ -51,7 +55,10 @@ def profile(
     facts |= data.freshness_facts()
     facts |= data.pair_facts()
     facts |= model_facts(scenario, sources, kept, today)
+    facts |= training_terms(facts)
     this = probe(scenario.folder, kept)
+    if refine is not None and any(d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)):
+        this = refine(this, kept)
     for section, name, device in (
         ("hardware", "train_on", scenario.train_on),
         ("serving", "serve_on", scenario.serve_on),

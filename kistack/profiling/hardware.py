@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from kistack.errors import InputError
 from kistack.profiling.cache import Cache, Facts, default_folder
 from kistack.profiling.gpus import gpu_facts
 from kistack.units import format_size
+
+#: What adds to the facts of this machine, and where it may keep what it measured.
+Refine = Callable[[Facts, Cache], Facts]
 
 #: Version of an exported machine's file.
 MACHINE_SCHEMA = 1
@@ -39,14 +42,15 @@ _BUSY = 0.75  # load per core above which a measurement is repeated another time
 _MOST_THREADS = 64
 #: Each measuring thread multiplies alone; these tell the common linear-algebra libraries to add none of their own.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_SPEEDS = ("bandwidth", "flops_fp32", "flops_bf16", "flops_int8")
 _CPU_FLAGS = (
-    ("avx2", {"avx2"}),
+    ("avx2", {"avx2", "avx2_0"}),
     ("avx512", {"avx512f"}),
-    ("vnni", {"avx512_vnni", "avx_vnni"}),
-    ("bf16", {"avx512_bf16", "bf16"}),
+    ("vnni", {"avx512_vnni", "avx_vnni", "avx512vnni"}),
+    ("bf16", {"avx512_bf16", "bf16", "feat_bf16"}),
     ("amx", {"amx_bf16", "amx_tile", "amx_int8"}),
-    ("neon", {"asimd", "neon"}),
-    ("sve", {"sve"}),
+    ("neon", {"asimd", "neon", "advsimd"}),
+    ("sve", {"sve", "sve2"}),
 )
 
 
@@ -102,10 +106,22 @@ def instruction_sets(system: System) -> Fact:
         if name.strip().lower() in {"flags", "features"}:
             flags = set(value.split())
             break
+    if not flags and platform.system() == "Darwin":
+        flags = _mac_flags()
     if not flags and platform.machine().lower() in {"arm64", "aarch64"}:
         return assumed("neon", "every 64-bit ARM processor has it")
     names = [name for name, any_of in _CPU_FLAGS if any_of & flags]
     return measured(",".join(names), "processor flags" if flags else "the system does not list processor flags")
+
+
+def _mac_flags() -> set[str]:
+    """What ``sysctl hw.optional`` says is there (``hw.optional.arm.FEAT_BF16: 1``), without its prefixes."""
+    try:
+        done = subprocess.run(["sysctl", "hw.optional"], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return set()
+    pairs = (line.partition(":") for line in done.stdout.splitlines())
+    return {name.rpartition(".")[2].lower() for name, _, value in pairs if value.strip() == "1"}
 
 
 def memory(system: System) -> Facts:
@@ -240,7 +256,7 @@ def probe(folder: Path, cache: Cache, system: System | None = None) -> Facts:
     described = [[n, facts[n].value] for n in names] + [processor(system), facts["gpus"].why]
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
     facts["fingerprint"] = measured(fingerprint, "hash of processor, cores, memory, platform and GPUs")
-    on_gpu = {n: facts.pop(f"gpu_{n}") for n in ("bandwidth", "flops_fp32", "flops_bf16") if f"gpu_{n}" in facts}
+    on_gpu = {n: facts.pop(f"gpu_{n}") for n in _SPEEDS if f"gpu_{n}" in facts}
     if on_gpu:
         return facts | on_gpu
     ram_free = float(facts["ram_free"].value or 0)
@@ -252,14 +268,19 @@ def probe(folder: Path, cache: Cache, system: System | None = None) -> Facts:
 # --- as a file for another machine
 
 
-def export_machine(path: Path, cache: Path | None = None) -> Path:
+def export_machine(path: Path, cache: Path | None = None, refine: Refine | None = None) -> Path:
     """Describe this machine in a file for ``train_on`` and ``serve_on`` of a scenario elsewhere; returns ``path``.
+
+    ``refine`` adds what installed profilers measure.
 
     Raises:
         InputError: the file cannot be written.
 
     """
-    facts = probe(path.absolute().parent, Cache(cache or default_folder()))
+    kept = Cache(cache or default_folder())
+    facts = probe(path.absolute().parent, kept)
+    if refine is not None:
+        facts = refine(facts, kept)
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     document = {
         "schema": MACHINE_SCHEMA,

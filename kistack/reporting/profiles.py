@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from kistack.domain.devices import Preset
 from kistack.domain.facts import Profile
-from kistack.reporting.blocks import Block, Heading, Page, Table
-from kistack.reporting.numbers import fact_text
+from kistack.reporting.blocks import Block, Heading, Page, Paragraph, Table
+from kistack.reporting.numbers import DASH, fact_text
 
 #: Sections in the order a reader asks for them, with their headings.
 SECTIONS = {
@@ -45,3 +50,26 @@ def _same_machine(profile: Profile) -> bool:
     here = profile.section("hardware")
     there = profile.section("serving")
     return all(there[n].value == f.value for n, f in here.items() if n in there)
+
+
+def targets_page(presets: Mapping[str, Preset]) -> Page:
+    """The machines known by name."""
+    rows = tuple(
+        (
+            preset.key,
+            preset.title,
+            fact_text(preset.gpu_free or preset.ram_free, "B"),
+            fact_text(preset.bandwidth, "B/s"),
+            fact_text(preset.flops_bf16, "FLOP/s"),
+            f"${preset.price_per_hour:.2f}" if preset.price_per_hour else DASH,
+        )
+        for preset in presets.values()
+    )
+    columns = ("name", "machine", "free for a model", "bandwidth", "bf16", "an hour")
+    use = "Use one as train_on or serve_on of a scenario, or with --target; state over it what differs."
+    return [Heading("Machines by name", 1), Table(columns, rows, frozenset({2, 3, 4, 5})), Paragraph(use)]
+
+
+def targets_document(presets: Mapping[str, Preset]) -> dict[str, Any]:
+    """The same for programs: ``{schema, targets: [{key, title, …, sources}]}``."""
+    return {"schema": 1, "targets": [asdict(preset) for preset in presets.values()]}

@@ -187,7 +187,7 @@ class PaperDistill(Stage):
         model, pairs = inputs["model"], inputs["pairs"]
         layers = model.fact("layers") * settings.keep
         kept = model.fact("params") - (model.fact("layers") - layers) * sum(
-            a * b for a, b in costs._linears(model).values()
+            a * b for a, b in costs.layer_matrices(model).values()
         )
         tokens = 2 * pairs.fact("count") * (pairs.fact("prompt_tokens") + pairs.fact("answer_tokens"))
         seconds = costs.train_seconds(kept, kept, tokens, costs.machine(profile), "fp32")

@@ -2,9 +2,10 @@ import re
 import textwrap
 
 import pytest
+from advisor.onpaper import profile_of
 
 from kistack.advisor.conditions import Judge, condition
-from kistack.advisor.policies import load_policies, policies_folder, policy_paths
+from kistack.advisor.policies import load_policies, policies_folder, policy_paths, read_policies, shipped_policies
 from kistack.errors import InputError, InvalidInput
 from kistack.plugins.stages import TECHNIQUES
 
@@ -170,80 +171,40 @@ def test_tags_that_build_objects_are_refused(write):
         load_policies([write("name: !!python/object:os.system x\nrules: []\n")])
 
 
-# --- every shipped rule has a situation that fires it and one that does not
-
-PLAIN = {"techniques": [], "stages": [], "settings": {}, "bits": 16.0, "passages": 0.0, "student_ratio": 1.0,
-         "trains_on": [], "trained_with_passages": False}  # fmt: skip
-BOTH = {**PLAIN, "techniques": ["retrieve", "tune"], "passages": 3.0, "trains_on": ["corpus", "pairs"]}
-TUNED = {**PLAIN, "techniques": ["tune"], "trains_on": ["pairs"]}
-SITUATIONS = {
-    "missing-facts-are-looked-up": [({}, PLAIN, True), ({"corpus__documents": 0}, PLAIN, False)],
-    "changing-facts-need-an-index": [({}, PLAIN, True), ({"freshness__changed_per_day": 1e-5}, PLAIN, False)],
-    "facts-in-weights-go-stale": [({}, TUNED, True), ({}, BOTH, False)],
-    "daily-change-refreshes-the-index-only": [({"freshness__changed_per_day": 0.05}, PLAIN, True), ({}, PLAIN, False)],
-    "training-on-unknown-facts-misleads": [({}, TUNED, True), ({"scenario__task": "behaviour"}, TUNED, False)],
-    "corpus-fits-the-prompt": [({"corpus__tokens": 4000}, PLAIN, True), ({}, PLAIN, False)],
-    "base-knows-it-already": [({"probe__closed_book": 0.8}, PLAIN, True), ({}, PLAIN, False)],
-    "pairs-teach-small-readers-to-read": [({}, PLAIN, True), ({"model": "7b"}, PLAIN, False)],
-    "large-readers-read-already": [({"model": "7b"}, PLAIN, True), ({}, PLAIN, False)],
-    "train-on-what-will-be-read": [({}, BOTH, True), ({}, {**BOTH, "trained_with_passages": True}, False)],
-    "behaviour-is-learnt-from-pairs": [({"scenario__task": "both"}, PLAIN, True), ({}, PLAIN, False)],
-    "passages-disturb-learnt-behaviour": [({"scenario__task": "behaviour"}, PLAIN, True), ({}, PLAIN, False)],
-    "too-few-pairs-to-train-on": [({"pairs__train": 5}, TUNED, True), ({"pairs__train": 5}, PLAIN, False)],
-    "few-pairs-overfit": [({"pairs__train": 30}, TUNED, True), ({}, TUNED, False)],
-    "few-pairs-make-a-prompt": [({"pairs__train": 30}, PLAIN, True), ({}, PLAIN, False)],
-    "no-pairs-no-training": [({"pairs__train": None}, PLAIN, True), ({}, PLAIN, False)],
-    "distil-from-a-larger-teacher": [
-        ({"teacher__params": 1e9, "pairs__train": 900}, PLAIN, True),
-        ({"teacher__params": 1e8, "pairs__train": 900}, PLAIN, False),
-    ],
-    "no-larger-teacher-no-gain": [({}, PLAIN, True), ({"teacher__params": 1e9}, PLAIN, False)],
-    "shrink-only-under-a-limit": [
-        ({}, {**PLAIN, "student_ratio": 0.5}, True),
-        ({"scenario__limit_latency": 1.0}, {**PLAIN, "student_ratio": 0.5}, False),
-    ],
-    "limits-ask-for-a-smaller-model": [
-        ({"scenario__limit_memory": 1e8}, PLAIN, True),
-        ({"scenario__limit_memory": 1e9}, PLAIN, False),
-    ],
-    "teacher-licence-bars-distillation": [
-        ({"teacher__licence": "CC-BY-NC-4.0"}, PLAIN, True),
-        ({"teacher__licence": "Apache-2.0"}, PLAIN, False),
-    ],
-    "eight-bits-are-nearly-free": [({}, {**PLAIN, "bits": 8.5}, True), ({}, PLAIN, False)],
-    "small-models-lose-more-at-four-bits": [
-        ({}, {**PLAIN, "bits": 4.5}, True),
-        ({"model": "7b"}, {**PLAIN, "bits": 4.5}, False),
-    ],
-    "below-three-bits-models-break": [({}, {**PLAIN, "bits": 2.6}, True), ({}, {**PLAIN, "bits": 4.5}, False)],
-    "tight-memory-asks-for-fewer-bits": [({"serving__ram_free": 5e8}, PLAIN, True), ({}, PLAIN, False)],
-    "cpu-decoding-is-bound-by-bytes": [({}, PLAIN, True), ({"serve": "gpu"}, PLAIN, False)],
-    "small-models-on-gpus-are-bound-by-overhead": [({"serve": "gpu"}, PLAIN, True), ({}, PLAIN, False)],
-    "private-documents-stay-out-of-weights": [
-        ({"scenario__erasable": True}, TUNED, True),
-        ({"scenario__erasable": True, "pairs__answers_in_corpus": 0.0}, TUNED, False),
-    ],
-    "access-control-belongs-to-the-index": [({"scenario__per_user_access": True}, PLAIN, True), ({}, PLAIN, False)],
-    "pairs-must-not-leak": [({"pairs__leakage": 0.1}, PLAIN, True), ({}, PLAIN, False)],
-}
-
-
-def test_every_shipped_rule_has_situations(shipped):
-    assert set(SITUATIONS) == {r.id for r in shipped}
-
-
 @pytest.mark.parametrize(
-    ("rule", "facts", "view", "holds"),
-    [(r, facts, view, holds) for r, cases in SITUATIONS.items() for facts, view, holds in cases],
-    ids=lambda v: v if isinstance(v, str) else "",
+    ("facts", "bars"),
+    [
+        ({"teacher__licence": "CC-BY-NC-4.0"}, True),
+        ({"teacher__licence": "proprietary"}, True),
+        ({"teacher__licence": "Apache-2.0"}, False),
+        ({"teacher__licence": "Apache-2.0", "teacher__bars_training": True}, True),
+        ({"teacher__licence": "CC-BY-NC-4.0", "teacher__bars_training": False}, False),
+        ({}, False),
+    ],
 )
-def test_shipped_rules_fire_where_they_should(shipped, rule, facts, view, holds):
-    from advisor.onpaper import profile_of
-
-    when = next(r.when for r in shipped if r.id == rule)
-    verdict = Judge(profile_of(**facts)).ask(when, view)
-    assert verdict.holds is holds
+def test_what_the_terms_say_goes_before_words_in_a_licence_s_name(shipped, facts, bars):
+    when = next(r.when for r in shipped if r.id == "teacher-licence-bars-distillation")
+    verdict = Judge(profile_of(**facts)).ask(when, {})
+    assert verdict.holds is bars
     assert not verdict.fault
+
+
+def test_policies_keep_their_own_rules_and_summaries(write):
+    one = write(
+        "name: one\nsummary: first\nrules:\n" + RULE.format(id="a", when="''", strength="avoids", techniques="[tune]")
+    )
+    two = write(
+        "name: two\nrules:\n" + RULE.format(id="b", when="''", strength="prefers", techniques="[tune]"), "two.yaml"
+    )
+    found = read_policies([one, two])
+    assert [(p.name, p.summary, p.path, [r.id for r in p.rules]) for p in found] == [
+        ("one", "first", one, ["a"]),
+        ("two", "", two, ["b"]),
+    ]
+
+
+def test_the_shipped_policies_begin_with_default():
+    assert shipped_policies() == ("default", "air-gapped", "edge-device", "fast-changing", "lowest-cost")
 
 
 def test_techniques_named_by_shipped_rules_exist(shipped):

@@ -37,7 +37,7 @@ def retrieving(*changes, **others):
 
 @pytest.mark.parametrize(
     ("features", "measured"),
-    # this project's demo by a hand-written script: answers contained, of 100
+    # this project's demo by a hand-written script: answers contained, of 100; 94 have their passage among the three
     [
         (BASE, 0),
         (retrieving(), 41),
@@ -47,7 +47,7 @@ def retrieving(*changes, **others):
     ],
 )
 def test_the_demos_measurements_lie_in_the_predicted_intervals(features, measured):
-    found = predict(features)
+    found = predict(replace(features, measured=(("recall", 0.94, 0.024),)))
     assert found.low <= measured <= found.high
 
 
@@ -58,9 +58,9 @@ def test_the_demos_measurements_lie_in_the_predicted_intervals(features, measure
         (0.08e9, (), 47),
         (1.6e9, (), 76),
         (7e9, (), 80),
-        (0.08e9, (WITH,), 62),
-        (1.6e9, (WITH,), 82),
-        (7e9, (WITH,), 78),
+        (0.08e9, (BARE,), 62),
+        (1.6e9, (BARE,), 82),
+        (7e9, (BARE,), 78),
     ],
 )
 def test_published_readers_lie_in_the_predicted_intervals(params, changes, measured):
@@ -185,7 +185,7 @@ def test_freshness_is_the_mean_over_time():
 
 
 def test_an_unknown_table_of_another_paper_changes_the_prediction():
-    without = effect_table().without("measured with this project's demo")
+    without = effect_table().without(lambda source: "measured with this project's demo" in source)
     assert predict(retrieving(WITH), without).points == pytest.approx(points(retrieving(WITH)), abs=20)
 
 

@@ -20,8 +20,8 @@ def wording_of(pair):
 
 
 def test_there_are_as_many_pairs_as_promised():
-    assert len(side("train")) == TRAIN_PAIRS >= 300
-    assert len(side("test")) == TEST_PAIRS >= 170
+    assert len(side("train")) == TRAIN_PAIRS >= 200
+    assert len(side("test")) == TEST_PAIRS >= 150
 
 
 def test_train_and_test_share_no_product_and_no_wording():

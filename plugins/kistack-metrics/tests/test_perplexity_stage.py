@@ -65,6 +65,26 @@ def test_perplexity_weighs_items_by_their_tokens(items, evaluate):
     assert prompt == PromptTemplate().render("one?")
 
 
+def test_of_many_items_an_even_sample_is_scored(items, evaluate):
+    rows = [{"id": str(n), "question": f"q{n}?", "answers": ["a" * (n + 1)]} for n in range(10)]
+    model = Model()
+    scores = evaluate(EvaluatePerplexity(), {"items": items(rows)}, PerplexityScoring(most=4), {"model": model})
+    assert [answer for _, answer in model.asked] == ["a", "aaa", "aaaaaa", "aaaaaaaa"]
+    assert scores.totals["perplexity"].count == 4
+    assert "perplexity" not in scores.items
+    whole = evaluate(EvaluatePerplexity(), {"items": items(rows)}, PerplexityScoring(most=0), {"model": Model()})
+    assert len(whole.items["perplexity"]) == 10
+
+
+def test_a_sample_is_estimated_cheaper():
+    model = Type("model", "hf", {"precision": "fp32"}, {"params": 1.3e8, "layers": 30, "hidden": 576, "vocab": 49152})
+    given = {"model": model, "items": Type("items", facts={"count": 1000, "prompt_tokens": 50})}
+    few, all_ = (
+        EvaluatePerplexity().estimate(PerplexityScoring(most=n), Profile({}), given).costs["seconds"] for n in (64, 0)
+    )
+    assert few < all_ / 4
+
+
 def test_prompts_are_worded_as_the_items_say(items, evaluate):
     model = Model()
     template = PromptTemplate(system="", bare="Q: {question}")

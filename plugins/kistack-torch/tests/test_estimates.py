@@ -36,11 +36,6 @@ def test_what_nobody_counted_is_assumed():
     assert estimates.pair_tokens({}) == 200
 
 
-def test_layers_are_what_is_not_vocabulary():
-    assert estimates.layer_params(SMOL) == 134_515_008 - 576 * 49152
-    assert estimates.layer_params(Type("model")) == 0
-
-
 def test_the_number_format_follows_the_machine():
     native = Profile({"hardware.flops_fp32": measured(4e11, ""), "hardware.flops_bf16": measured(8e11, "")})
     assert estimates.chosen_dtype("auto", native) == "bf16"

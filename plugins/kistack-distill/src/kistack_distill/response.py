@@ -112,11 +112,11 @@ class ResponseDistiller(Stage):
         judged = min(_MOST_HELD_OUT, settings.held_out * count)
         tokens = (count - judged) * length * settings.epochs
         head = costs.embedding_params(student)
-        computed = estimates.layer_params(student) + head
+        computed = costs.layer_params(student) + head
         bf16 = settings.dtype == "bf16"
         efficiency = None if here.gpus else _EFFICIENCY_BF16 if bf16 else _EFFICIENCY_FP32
         peak = here.flops_bf16 if bf16 else here.flops_fp32
-        reading = 4 * judged * length * (computed + estimates.layer_params(teacher) + head) / (0.5 * peak)
+        reading = 4 * judged * length * (computed + costs.layer_params(teacher) + head) / (0.5 * peak)
         training = costs.train_seconds(computed, computed, tokens, here, settings.dtype, efficiency=efficiency)
         size = 2 * params + estimates.TOKENIZER_BYTES * student.fact("vocab")
         return Estimate(
@@ -174,7 +174,7 @@ def student_type(settings: ResponseSettings, inputs: Mapping[str, Type]) -> Type
     if not layers:
         return teacher
     kept = len(kept_of(layers, settings))
-    params = teacher.fact("params") - (1 - kept / layers) * estimates.layer_params(teacher)
+    params = teacher.fact("params") - (1 - kept / layers) * costs.layer_params(teacher)
     return Type("model", "hf", teacher.facets, {**teacher.facts, "layers": kept, "params": params})
 
 

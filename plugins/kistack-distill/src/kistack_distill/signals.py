@@ -59,7 +59,7 @@ class TopKSignals(Stage):
         teacher, here = inputs["teacher"], costs.machine(profile)
         dtype = estimates.chosen_dtype(settings.dtype, profile)
         tokens = estimates.pair_count(profile, inputs) * estimates.pair_tokens(inputs)
-        work = 2 * (estimates.layer_params(teacher) + costs.embedding_params(teacher)) * tokens
+        work = 2 * (costs.layer_params(teacher) + costs.embedding_params(teacher)) * tokens
         peak = here.flops_bf16 if dtype == "bf16" else here.flops_fp32
         efficiency = _EFFICIENCY_BF16 if dtype == "bf16" else _EFFICIENCY_FP32
         size = tokens * (6.0 * settings.k + 4.0 * len(settings.temperatures))

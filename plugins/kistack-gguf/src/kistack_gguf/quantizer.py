@@ -19,8 +19,6 @@ MODEL_FILE = "model.gguf"
 
 #: Weights quantized and written per second (measured on one core, Q8_0), and seconds for loading the libraries.
 _WEIGHTS_PER_SECOND, _START_SECONDS = 30e6, 10.0
-#: Bytes of the tokenizer in the file, per token (measured on a vocabulary of 49,152).
-_TOKEN_BYTES = 37.0
 #: What is answered again after the export: prompts, tokens of each, positions compared, seconds per position.
 _PROBES, _PROBE_TOKENS, _ANSWER_TOKENS, _POSITION_SECONDS = 8, 120, 16, 0.005
 #: Perplexity losses grow as models get smaller, by parameters in billions to this power.
@@ -129,7 +127,7 @@ def _file_bytes(model: Type, kind: Kind) -> float:
     """Weights in their kinds, vectors in fp32, and the tokenizer."""
     vocabulary = costs.embedding_params(model) + costs.untied_params(model)
     rest = max(0.0, model.fact("params") - vocabulary)
-    return (rest * kind.bits + vocabulary * KINDS[kind.head].bits) / 8 + _TOKEN_BYTES * model.fact("vocab")
+    return (rest * kind.bits + vocabulary * KINDS[kind.head].bits) / 8 + costs.GGUF_TOKEN_BYTES * model.fact("vocab")
 
 
 def _effect(kind: Kind, params: float) -> Effect:

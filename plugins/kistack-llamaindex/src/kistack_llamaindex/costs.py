@@ -5,7 +5,7 @@ from __future__ import annotations
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
-from kistack.plugins.costs import embed_seconds, machine
+from kistack.plugins.costs import embed_seconds, flat_index_bytes, flat_query_seconds, machine
 from kistack_llamaindex.settings import RetrieverSettings
 
 #: Tokens that the prompt spends on a passage beside its text: its number in brackets and a line break.
@@ -91,8 +91,9 @@ def estimate_search(settings: RetrieverSettings, profile: Profile, index: Type) 
     here = machine(profile, "serving")
     facts = {name: profile.number(f"embedder.{name}") for name in ("params", "vocab", "hidden", "bytes")}
     embedder = _complete(Type("embedder", facts={name: value for name, value in facts.items() if value}))
-    vectors = 4 * index.fact("count", 1.0) * index.fact("dimension", embedder.fact("hidden"))
-    searching = vectors / here.bandwidth * 2
+    count, dimension = index.fact("count", 1.0), index.fact("dimension", embedder.fact("hidden"))
+    vectors = flat_index_bytes(count, dimension)
+    searching = flat_query_seconds(count, dimension, here)
     query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, here) * here.cores + searching
     with_torch = _needs_torch(profile.text("embedder.family"), 1)
     memory = _OPEN_BYTES + with_torch * _TORCH_BYTES + _EMBEDDER_SHARE * embedder.fact("bytes") + vectors

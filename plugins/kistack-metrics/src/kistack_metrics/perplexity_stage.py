@@ -29,6 +29,9 @@ class PerplexityScoring(Settings):
     """How gold answers are scored."""
 
     batch: int = Field(default=16, ge=1, le=1024, description="answers scored at once")
+    most: int = Field(
+        default=64, ge=0, description="items scored at most, evenly spaced over all of them; 0 scores every one"
+    )
 
 
 class EvaluatePerplexity(Stage):
@@ -39,7 +42,8 @@ class EvaluatePerplexity(Stage):
     prompt is the items' own wording in the model's chat template, with the passages that the system's index returns
     where it has one, else those that the items carry, if any; its tokens are not scored. Whether the end-of-turn token
     counts as part of the answer is the runtime's choice, so compare perplexities of one runtime and vocabulary only.
-    Lower is better, 1 is certainty.
+    Lower is better, 1 is certainty. Of more than ``most`` items only so many are scored (its interval narrows slowly, its
+    time grows with every prompt); there are numbers per item only where all of them are.
     """
 
     name = "evaluate/perplexity"
@@ -74,16 +78,19 @@ class EvaluatePerplexity(Stage):
         seconds = prefill_seconds(model, tokens, machine(profile), model.facets.get("precision", "fp32"))
         logits = settings.batch * tokens * model.fact("vocab", 5e4) * 4
         peak = WORKER_BYTES + model.fact("bytes") * 1.2 + 2 * logits
-        return estimate_scoring(items, 1, seconds, 10.0, peak)
+        count = items.fact("count", 100.0)
+        share = min(1.0, settings.most / count) if settings.most and count else 1.0
+        return estimate_scoring(items, 1, seconds * share, 10.0, peak)
 
     def run(self, settings: PerplexityScoring, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Score every gold answer and write ``scores.json``."""
         from kistack.evaluation import scoring
 
         folder = ctx.input("items").path
-        items = read_items(folder)
-        if not items:
+        held = read_items(folder)
+        if not held:
             raise StepFailed("no held-out item to score", "hold out some pairs for evaluation")
+        items = evenly_spaced(held, settings.most)
         template = template_of(folder)
         asked = [
             (template.render(item["question"], passages), str(item["answers"][0]))
@@ -96,7 +103,17 @@ class EvaluatePerplexity(Stage):
             scores.unavailable["perplexity"] = f"{len(scores.failed)} answers got no probability: {shown}"
         else:
             _add_perplexity(scores, found)
+            if len(items) < len(held):
+                # Numbers per item are compared item by item, so they stand for all of them or for none.
+                del scores.items["perplexity"]
         return {"scores": {"bytes": scores.write(ctx.out("scores")), "count": len(items)}}
+
+
+def evenly_spaced(items: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """At most ``most`` of the items (0: all), spread over the whole list: the same ones for every system."""
+    if not most or len(items) <= most:
+        return list(items)
+    return [items[number * len(items) // most] for number in range(most)]
 
 
 def _passages(ctx: Context, items: Sequence[Mapping[str, Any]]) -> list[list[Passage]]:

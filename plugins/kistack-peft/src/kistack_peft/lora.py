@@ -95,7 +95,7 @@ class LoraTuner(Stage):
         tokens = estimates.pair_count(profile, inputs) * length * settings.epochs
         efficiency = None if here.gpus else _EFFICIENCY_BF16 if settings.dtype == "bf16" else _EFFICIENCY_FP32
         training = costs.train_seconds(
-            estimates.layer_params(model), adapter, tokens, here, settings.dtype, efficiency=efficiency
+            costs.layer_params(model), adapter, tokens, here, settings.dtype, efficiency=efficiency
         )
         answers = inputs["pairs"].fact("answer_tokens", length)
         peak = estimates.training_bytes(

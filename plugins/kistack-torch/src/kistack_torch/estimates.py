@@ -41,11 +41,6 @@ def pair_tokens(inputs: Mapping[str, Type]) -> float:
     return (pairs.fact("prompt_tokens") + pairs.fact("answer_tokens")) or _PAIR_TOKENS
 
 
-def layer_params(model: Type) -> float:
-    """Parameters outside the vocabulary matrices."""
-    return max(0.0, model.fact("params") - costs.embedding_params(model) - costs.untied_params(model))
-
-
 def chosen_dtype(dtype: str, profile: Profile) -> str:
     """The number format that ``auto`` stands for on the training machine."""
     if dtype != "auto":

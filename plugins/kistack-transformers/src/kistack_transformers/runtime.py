@@ -21,13 +21,11 @@ from kistack.plugins.costs import (
     machine,
     model_bytes,
     prefill_seconds,
+    prompt_bytes,
 )
 from kistack.plugins.stages import Load, Opens, Settings, Stage, Traits
 from kistack_transformers import folders
 from kistack_transformers.gguf_files import WIDTHS
-
-#: Numbers per token and layer that a prompt keeps at once: states, projections, and the three of the MLP.
-_STATES, _MLP = 8.0, 3.0
 
 _ADAPTER = "adapter_config.json"
 #: Adapters that add virtual tokens to the prompt: they need a decoder that knows them.
@@ -86,7 +84,7 @@ class TransformersRuntime(Stage):
         width, together = WIDTHS[precision], max(1, load.concurrency)
         tokens = load.prompt_tokens + load.new_tokens
         weights = model_bytes(artifact, precision)
-        activations = _prompt_bytes(artifact, width) * load.prompt_tokens
+        activations = prompt_bytes(artifact, width) * load.prompt_tokens
         cache = kv_cache_bytes(artifact, tokens, together, width)
         logits = together * artifact.fact("vocab") * (width + 4)
         # weights of another format lie mapped beside their cast copies while they are loaded (measured)
@@ -94,7 +92,13 @@ class TransformersRuntime(Stage):
         peak = WORKER_BYTES + weights + beside + cache + together * activations + logits
         reading = together * prefill_seconds(artifact, load.prompt_tokens, here, precision)
         writing = decode_seconds(
-            artifact, load.new_tokens, here, weights, eager_overhead(artifact, here), context=together * tokens
+            artifact,
+            load.new_tokens,
+            here,
+            overhead_seconds=eager_overhead(artifact, here),
+            context=together * tokens,
+            precision=precision,
+            batch=together,
         )
         latency = reading + writing
         rate = together * load.new_tokens / latency if latency else 0.0
@@ -131,7 +135,7 @@ class TransformersRuntime(Stage):
         tokenizer = load_tokenizer(adapter if adapter is not None and _has_tokenizer(adapter) else place)
         model = load_model(place, dtype=dtype, device=device, adapter=adapter)
         shape = Type("model", facts=folders.shape(folders.read_json(place / folders.CONFIG)))
-        per_token = kv_cache_bytes(shape, 1, 1, width) + _prompt_bytes(shape, width)
+        per_token = kv_cache_bytes(shape, 1, 1, width) + prompt_bytes(shape, width)
         context = int(shape.fact("context")) or _UNBOUNDED
         return TransformersSession(
             Loaded(model, tokenizer, device, context, per_token, f"{reason}, on {device}"), settings.batch
@@ -148,11 +152,6 @@ def _expected_dtype(here: Machine, settings: RuntimeSettings) -> str:
         return "fp16"
     on_gpu = settings.device == "cuda" or (settings.device == "auto" and here.gpus > 0)
     return "bf16" if on_gpu or here.bf16_is_native else "fp32"
-
-
-def _prompt_bytes(model: Type, width: float) -> float:
-    """Bytes of activations that each token of a prompt takes while it is read; layers take turns."""
-    return width * (_STATES * model.fact("hidden") + _MLP * model.fact("ffn"))
 
 
 def _base_of(artifact: Artifact, parts: Mapping[str, Artifact]) -> Path:

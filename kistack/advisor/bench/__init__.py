@@ -1,0 +1,1 @@
+"""Benches: how good the advice and its predictions are, against what was published or measured."""
