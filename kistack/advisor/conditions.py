@@ -40,6 +40,7 @@ CANDIDATE_FIELDS = (
     "passages",
     "student_ratio",
     "trains_on",
+    "trains_on_private",
     "trained_with_passages",
 )
 

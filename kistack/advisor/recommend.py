@@ -11,9 +11,12 @@ from kistack.advisor.choice import Judged, front, gap, gives_up, ranked, rival, 
 from kistack.advisor.conditions import Judge
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
+from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
+from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
-from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection
+from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection, Strength
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
@@ -24,8 +27,10 @@ CONTEXT_SCHEMA = 1
 _SURE = 0.8
 
 
-def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
-    """Judge every candidate of a scenario.
+def advise(
+    scenario: Scenario, profile: Profile, host: Host, *, calibration: Calibration = UNCALIBRATED
+) -> Recommendation:
+    """Judge every candidate of a scenario, its predictions corrected by what runs have shown (``calibration``).
 
     Deterministic, pure, without loading any model. ``Recommendation.context`` says, as JSON, how the choice was made:
     the margin, what was tied, the runner-up and what it gives up, how sure the choice is, which rules held.
@@ -37,13 +42,14 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
     judge = Judge(profile)
     notes: list[str] = []
     given = bounds(scenario, profile)
-    found = candidates(profile, host, notes)
-    bench = _Bench(profile, host, given, rules, judge)
+    found = candidates(profile, host, notes, calibration=calibration)
+    bench = _Bench(profile, host, given, rules, judge, calibration)
     judged = [bench.judged(c, number) for number, c in enumerate(found)]
     margin = profile.number("scenario.indifference", scenario.indifference)
     order = ranked(judged, margin)
     notes += _rule_notes(rules, judge)
     notes += _choice_notes(order, margin)
+    notes += _calibration_notes(order, calibration, profile)
     return Recommendation(
         candidates=tuple(j.candidate for j in order),
         profile=profile.digest,
@@ -56,12 +62,22 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
 class _Bench:
     """What candidates share while they are judged."""
 
-    def __init__(self, profile: Profile, host: Host, given: Bounds, rules: Sequence[Rule], judge: Judge) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        host: Host,
+        given: Bounds,
+        rules: Sequence[Rule],
+        judge: Judge,
+        calibration: Calibration,
+    ) -> None:
         self.profile = profile
         self.host = host
         self.given = given
         self.rules = rules
         self.judge = judge
+        self.privacy = Privacy(profile)
+        self.calibration = calibration
         self._seen: dict[Features, Prediction] = {}
 
     def prediction(self, features: Features) -> Prediction:
@@ -78,7 +94,10 @@ class _Bench:
         features = features_of(self.profile, found.pipeline)
         prediction = self.prediction(features)
         reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
+        if text := placement_text(self.profile, found.pipeline):
+            reasons.append(Reason("placement", "notes", text))
         reasons += _rule_reasons(found, features, self, broken)
+        reasons += _shown_by_runs(found.plan.techniques, self.calibration)
         plain = _candidate(found, prediction, reasons, broken)
         own = self.host.judge(plain, self.profile)
         broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
@@ -98,6 +117,18 @@ def _candidate(
     return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
 
 
+def _shown_by_runs(techniques: Sequence[str], calibration: Calibration) -> list[Reason]:
+    """By how many points what ran here moves the expectation."""
+    name = "+".join(techniques) or "nothing"
+    known = calibration.of("quality", name)
+    if not known.offset:
+        return []
+    ran = f"{known.runs} of {name}" if known.runs else f"none of {name}, so partly"
+    because = f"plans that ran here scored otherwise than predicted ({ran})"
+    strength: Strength = "prefers" if known.offset > 0 else "avoids"
+    return [Reason("calibration/quality", strength, because, ("this project's runs",), known.offset)]
+
+
 def _term_reason(name: str, points: float, because: str, sources: tuple[str, ...]) -> Reason:
     strength = "prefers" if points > 0 else "avoids" if points < 0 else "notes"
     return Reason(f"quality/{name}", strength, because, sources, points)  # type: ignore[arg-type]
@@ -107,7 +138,7 @@ def _rule_reasons(found: Composed, features: Features, bench: _Bench, broken: li
     """Reasons of the rules that hold for this candidate; what they forbid or miss is added to ``broken``."""
     techniques = found.plan.techniques
     stages = [s.use for s in found.plan.steps]
-    view = _view(found, features)
+    view = _view(found, features, bench.privacy)
     reasons = []
     for rule in bench.rules:
         concerned = rule.concerns(techniques, stages)
@@ -125,8 +156,9 @@ def _rule_reasons(found: Composed, features: Features, bench: _Bench, broken: li
     return reasons
 
 
-def _view(found: Composed, features: Features) -> dict[str, Any]:
+def _view(found: Composed, features: Features, privacy: Privacy) -> dict[str, Any]:
     """What conditions see of a candidate; numbers are doubles."""
+    assert found.pipeline is not None
     last = features.changes[-1].bits[1] if features.changes else 16.0
     ratio = 1.0
     for change in features.changes:
@@ -139,6 +171,7 @@ def _view(found: Composed, features: Features) -> dict[str, Any]:
         "passages": features.passages,
         "student_ratio": ratio,
         "trains_on": sorted(features.trains_on),
+        "trains_on_private": privacy.reaches_weights(found.pipeline),
         "trained_with_passages": any(c.with_passages for c in features.changes),
     }
 
@@ -198,6 +231,14 @@ def _gap_note(best: Judged, other: Judged, margin: float) -> list[str]:
             )
         ]
     return []
+
+
+def _calibration_notes(order: Sequence[Judged], calibration: Calibration, profile: Profile) -> list[str]:
+    """How many runs the numbers of the recommended plan rest on."""
+    best = next((j.candidate for j in order if j.candidate.kept), None)
+    stages = dict.fromkeys(s.use for s in best.plan.steps) if best is not None else ()
+    line = calibration.describe(stages, profile.text("hardware.fingerprint"))
+    return [line] if line else []
 
 
 def _context(order: Sequence[Judged], margin: float, rules: Sequence[Rule], judge: Judge) -> dict[str, Any]:

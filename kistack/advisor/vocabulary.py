@@ -61,7 +61,7 @@ _SECTIONS: dict[str, dict[str, Known]] = {
     "corpus": {
         "documents": Known("count", always=True), "bytes": _NUMBER, "tokens": _COUNT, "skipped": _COUNT,
         "duplicates": _COUNT, "near_duplicates": _COUNT, "identity": _TEXT, "dated": _COUNT, "licence": _TEXT,
-        "languages": _TEXT, "formats": _TEXT, "topics": _TEXT, "parts": _COUNT,
+        "languages": _TEXT, "formats": _TEXT, "topics": _TEXT, "parts": _TEXT,
     },
     "freshness": {
         "source": _ORIGINS, "changed_per_day": _NUMBER, "changed_low": _NUMBER, "changed_high": _NUMBER,
@@ -99,6 +99,7 @@ _CANDIDATE: dict[str, Known] = {
     "passages": Known("count", always=True),
     "student_ratio": Known("number", high=1, always=True),
     "trains_on": Known("names", values=("corpus", "pairs"), always=True),
+    "trains_on_private": Known("flag", always=True),
     "trained_with_passages": Known("flag", always=True),
 }
 

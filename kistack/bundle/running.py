@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kistack.advisor.calibration import calibrate
 from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
+from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.domain.artifacts import Artifact, Opener
@@ -54,7 +56,8 @@ def run(
     if error is None:
         try:
             systems = _systems(pipeline, execution)
-            record = replace(record, systems=systems)
+            measured = observed(pipeline, execution.steps, systems, place.profile())
+            record = replace(record, systems=systems, measured=measured)
             _require_answers(pipeline, execution)
             record = replace(record, bundle=str(_bundle(place, pipeline, execution, systems, folder)))
         except KistackError as caught:
@@ -84,13 +87,28 @@ def _finish(
     with storing(folder, "writing the record"):
         (folder / RECORD_FILE).write_text(json.dumps(record.to_json(), indent=1), encoding="utf-8")
     place.project.ledger().append(record)
+    if (fault := _calibrate(place, record)) is not None:
+        tell(fault)
     for line in place.host.call("kistack_run_finished", record=record):
         tell(Warned(message=line))
     message, hint = (error.message, error.hint) if error is not None else ("", "")
     tell(RunFinished(run=record.run, status=record.status, seconds=record.seconds, error=message, hint=hint))
 
 
+def _calibrate(place: Workspace, record: RunRecord) -> Warned | None:
+    """Let later predictions profit from what this run measured; what goes wrong here does not cost the run."""
+    if not any(step.status == "done" for step in record.steps):
+        return None
+    try:
+        calibrate(place.project)
+    except Exception as error:  # noqa: BLE001 - everything is kept already, and the next run fits anew
+        return Warned(message=f"predictions could not be calibrated: {error}")
+    return None
+
+
 def _record(place: Workspace, pipeline: Pipeline, execution: Execution) -> RunRecord:
+    told = foretold(pipeline, place.profile(), place.calibration())
+    system = answering(pipeline)
     return RunRecord(
         run=execution.run,
         status=execution.status,
@@ -98,7 +116,9 @@ def _record(place: Workspace, pipeline: Pipeline, execution: Execution) -> RunRe
         profile=place.profile().digest,
         environment=environment(place.profile()),
         steps=execution.steps,
-        predicted=dict(pipeline.estimate.costs),
+        predicted=told.predicted,
+        raw=told.raw,
+        runtime=system.opener.stage if system is not None and system.opener is not None else "",
         started=execution.started,
         seconds=execution.seconds,
         error=execution.error.message if execution.error is not None else "",

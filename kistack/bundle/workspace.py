@@ -16,6 +16,7 @@ from kistack.composition.composer import compose
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
@@ -55,6 +56,7 @@ class Workspace:
         self.host = host or default_host()
         self._notify = notify
         self._profile: Profile | None = None
+        self._calibration = UNCALIBRATED
         self._memo: dict[Any, Node] = {}
 
     @classmethod
@@ -110,9 +112,17 @@ class Workspace:
             self._memo.clear()
         return self._profile
 
+    def calibration(self) -> Calibration:
+        """What the runs of this project say of predictions, as the last one that ended left it."""
+        found = self.project.calibration()
+        if found != self._calibration:
+            self._calibration = found
+            self._memo.clear()
+        return self._calibration
+
     def advise(self) -> Recommendation:
         """Judge every combination for this project."""
-        return advise(self.scenario, self.profile(), self.host)
+        return advise(self.scenario, self.profile(), self.host, calibration=self.calibration())
 
     def compose(self, plan: Plan, *, where: str = "plan", evaluation: bool = True) -> Pipeline:
         """Bind a plan to the installed stages.
@@ -120,7 +130,15 @@ class Workspace:
         Raises:
             PlanError: with every problem.
         """
-        return compose(plan, self.profile(), self.host, where=where, evaluation=evaluation, memo=self._memo)
+        return compose(
+            plan,
+            self.profile(),
+            self.host,
+            where=where,
+            evaluation=evaluation,
+            memo=self._memo,
+            calibration=self.calibration(),
+        )
 
     def admit(self, pipeline: Pipeline, *, where: str = "plan") -> None:
         """Refuse a plan that is expected to exceed a limit; say what it is expected to take longer than allowed.

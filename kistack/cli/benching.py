@@ -1,4 +1,4 @@
-"""Commands that judge kistack itself: bench advice, bench costs."""
+"""Commands that judge kistack itself: bench advice, bench costs, bench calibration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import JsonOption
+from kistack.cli.places import FolderOption, JsonOption
 
 group = typer.Typer(help="How good the advice and its predictions are.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,3 +46,14 @@ def costs(
 
     scores = score_costs(load_rows(file))
     out.result(costs_page(scores), scores.to_json(), as_json=as_json)
+
+
+@group.command()
+def calibration(folder: FolderOption = Path(), *, as_json: JsonOption = False) -> None:
+    """How often what runs measured lies in the 80 % interval predicted from the other runs, by kind of number."""
+    from kistack.advisor.bench.calibration import bench_calibration
+    from kistack.reporting.benches import calibration_page
+    from kistack.storage.project import Project
+
+    found = bench_calibration(Project.find(folder).ledger().observed())
+    out.result(calibration_page(found), found.to_json(), as_json=as_json)

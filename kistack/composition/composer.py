@@ -10,10 +10,12 @@ from kistack.composition.folding import fold
 from kistack.composition.matching import main_out
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref, closure
 from kistack.composition.requests import Request
+from kistack.composition.selection import reads_selection, selection_notes
 from kistack.composition.starting import given_types, place_sources
 from kistack.composition.systems import systems_of
 from kistack.composition.workbench import Workbench
 from kistack.domain.artifacts import Opener, Type
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, PlanError, Problem
@@ -28,6 +30,7 @@ def compose(
     where: str = "plan",
     evaluation: bool = True,
     memo: dict[Any, Node] | None = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.
 
@@ -37,15 +40,17 @@ def compose(
         host: installed stages.
         where: what to call the plan in messages, for instance its file.
         evaluation: whether to add the nodes that measure it and the baselines.
-        memo: nodes shared between plans of the same profile and host.
+        memo: nodes shared between plans of the same profile, host and calibration.
+        calibration: what corrects the estimates; keys do not depend on it.
 
     Raises:
         PlanError: with every problem, each with its step and a remedy.
     """
-    bench = Workbench(profile, host, plan.seed, memo)
+    bench = Workbench(profile, host, plan.seed, memo, calibration)
     given = given_types(profile)
     for slot, found in given.items():
         bench.slots[slot] = Bound(Given(slot, found), found)
+    bench.given = dict(bench.slots)
     sources = place_sources(bench, plan)
     start = dict(bench.slots)
     written = _place_steps(bench, plan, where)
@@ -68,7 +73,7 @@ def compose(
         served=served,
         systems=systems,
         estimate=fold(bench.nodes, given, delivered.values(), served.values(), first.serving),
-        notes=tuple(notes),
+        notes=(*notes, *selection_notes(bench.nodes, profile)),
     )
 
 
@@ -97,6 +102,8 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             continue
         traits = bench.host.guard(stage.name, "traits", partial(stage.traits, settings))
         if not traits.produces and traits.opens:
+            if step.select:
+                bench.problems.append(Problem(spot, *_nothing_to_select(step)))
             opener = Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True))
             bench.chosen.append((traits.opens, opener))
             continue
@@ -107,7 +114,9 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             bench.problems.append(Problem(spot, *fault))
             bench.poisoned.update(outs.values())
             continue
-        node = bench.place(Request(stage, settings, spot, redirect=step.from_, step=number - 1))
+        node = bench.place(Request(stage, settings, spot, redirect=step.from_, step=number - 1, select=step.select))
+        if step.select and node is not None and not reads_selection(bench.nodes, node):
+            bench.problems.append(Problem(spot, *_nothing_to_select(step)))
         for position, (name, out) in enumerate(traits.produces.items()):
             slot = step.as_ if position == 0 and step.as_ else outs[name]
             if node is None:
@@ -118,6 +127,13 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             bench.poisoned.discard(slot)
             written[slot] = (bound, out.serve)
     return written
+
+
+def _nothing_to_select(step: Step) -> tuple[str, str]:
+    return (
+        f"{step.use} reads neither the scenario's documents nor its pairs, so there is nothing to select",
+        "leave out select, or put it on the step that reads them",
+    )
 
 
 def _guess_slot(step: Step) -> str:

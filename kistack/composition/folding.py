@@ -13,6 +13,12 @@ from kistack.plugins.host import Host
 
 #: Resident memory of the Python process that serves, before it opens anything (measured: 0.1 to 0.2 GB).
 SERVER_BYTES = 0.15e9
+#: Numbers of what serves, and their names among those of a whole plan.
+_SERVED = {
+    "latency_seconds": "latency_seconds",
+    "tokens_per_second": "tokens_per_second",
+    "peak_bytes": "serving_peak_bytes",
+}
 
 
 def fold(
@@ -28,23 +34,61 @@ def fold(
     takes while it is built (everything made is kept until the store is cleared, so that is what all nodes leave plus
     the largest scratch); ``bytes`` is the bundle, all that must travel included; serving numbers come from
     ``serving``. Evaluation is told apart as ``evaluation_seconds``.
+
+    Intervals add end by end: what is wrong about a machine or a model is wrong in all its steps at once. ``raw`` are
+    the same sums over what the stages stated, where calibration moved any of it.
     """
     steps = [n for n in nodes.values() if n.purpose != "evaluation"]
     evaluation = [n for n in nodes.values() if n.purpose == "evaluation"]
-    left = sum(t.fact("bytes") for n in steps for t in n.outputs.values())
     parts = closure([b.type.identity for b in (*delivered, *served)], nodes, given)
+    bundle = [(_maker(t, nodes), t.fact("bytes")) for t in parts.values()]
+    left = sum(t.fact("bytes") * n.growth for n in steps for t in n.outputs.values())
     costs = {
         "seconds": sum(n.estimate.cost("seconds") for n in steps),
         "evaluation_seconds": sum(n.estimate.cost("seconds") for n in evaluation),
         "money": sum(n.estimate.cost("money") for n in nodes.values()),
         "peak_bytes": max((n.estimate.cost("peak_bytes") for n in steps), default=0.0),
         "scratch_bytes": left + max((n.estimate.cost("scratch_bytes") for n in steps), default=0.0),
-        "bytes": sum(t.fact("bytes") for t in parts.values()),
-        "latency_seconds": serving.cost("latency_seconds"),
-        "tokens_per_second": serving.cost("tokens_per_second"),
-        "serving_peak_bytes": serving.cost("peak_bytes"),
+        "bytes": sum(size * (maker.growth if maker is not None else 1.0) for maker, size in bundle),
+        **{told: serving.cost(name) for name, told in _SERVED.items()},
     }
-    return Estimate(costs, serving.facts, _effects(steps))
+    raw: dict[str, float] = {}
+    if any(n.estimate.raw for n in nodes.values()):
+        raw = {
+            "seconds": sum(n.estimate.stated("seconds") for n in steps),
+            "evaluation_seconds": sum(n.estimate.stated("seconds") for n in evaluation),
+            "peak_bytes": max((n.estimate.stated("peak_bytes") for n in steps), default=0.0),
+            "bytes": sum(size for _, size in bundle),
+        }
+    raw |= {told: serving.raw[name] for name, told in _SERVED.items() if name in serving.raw}
+    return Estimate(costs, serving.facts, _effects(steps), raw, _intervals(steps, bundle, serving))
+
+
+def _maker(made: Type, nodes: Mapping[str, Node]) -> Node | None:
+    return nodes.get(made.identity.rpartition("/")[0])
+
+
+def _intervals(
+    steps: Iterable[Node], bundle: Iterable[tuple[Node | None, float]], serving: Estimate
+) -> dict[str, tuple[float, float]]:
+    """The 80 % intervals of the sums."""
+    seconds, memory = ([n.estimate.interval(name) for n in steps] for name in ("seconds", "peak_bytes"))
+    sizes = [(size * low, size * high) for maker, size in bundle for low, high in [_scale(maker)]]
+    found = {
+        "seconds": (sum(low for low, _ in seconds), sum(high for _, high in seconds)),
+        "peak_bytes": (max((low for low, _ in memory), default=0.0), max((high for _, high in memory), default=0.0)),
+        "bytes": (sum(low for low, _ in sizes), sum(high for _, high in sizes)),
+    }
+    return found | {told: serving.intervals[name] for name, told in _SERVED.items() if name in serving.intervals}
+
+
+def _scale(maker: Node | None) -> tuple[float, float]:
+    """The ends of an output's bytes relative to what its stage stated."""
+    if maker is None or "bytes" not in maker.estimate.intervals:
+        return 1.0, 1.0
+    low, high = maker.estimate.intervals["bytes"]
+    stated = maker.estimate.raw.get("bytes", maker.estimate.made)
+    return low / stated, high / stated
 
 
 def _effects(steps: Iterable[Node]) -> Effect | None:

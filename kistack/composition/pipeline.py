@@ -63,6 +63,12 @@ class Node:
         """The stage's name."""
         return self.stage.name
 
+    @property
+    def growth(self) -> float:
+        """By what calibration multiplies the bytes of its outputs; their types keep what the stage stated."""
+        stated = self.estimate.raw.get("bytes", 0.0)
+        return self.estimate.made / stated if stated else 1.0
+
     def parents(self) -> Iterator[str]:
         """Keys of the nodes it reads."""
         for sources in self.inputs.values():
@@ -150,12 +156,16 @@ class Pipeline:
                     "settings": n.settings.model_dump(mode="json"),
                     "inputs": {p: [_source_name(s) for s in sources] for p, sources in n.inputs.items()},
                     "predicted": dict(n.estimate.costs),
+                    "raw": dict(n.estimate.raw),
+                    "intervals": {name: list(ends) for name, ends in n.estimate.intervals.items()},
                 }
                 for n in self.nodes
             ],
             "delivers": sorted({*self.delivered, *self.served}),
             "systems": {name: {"unavailable": dict(s.unavailable)} for name, s in self.systems.items()},
             "predicted": dict(self.estimate.costs),
+            "raw": dict(self.estimate.raw),
+            "intervals": {name: list(ends) for name, ends in self.estimate.intervals.items()},
             "notes": list(self.notes),
         }
 

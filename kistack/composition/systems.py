@@ -9,6 +9,7 @@ from kistack.composition.folding import serving_of
 from kistack.composition.pipeline import Bound, Ref, System
 from kistack.composition.requests import Request, Unmet
 from kistack.composition.workbench import Workbench
+from kistack.domain.calibration import SERVING_KINDS
 from kistack.domain.plan import Plan
 from kistack.errors import Problem
 
@@ -43,7 +44,9 @@ def systems_of(
         except Unmet as unmet:
             bench.problems.append(Problem(f"deliver {name}", unmet.message, unmet.hint))
             continue
-        serving = serving_of(model, opener, passages, bench.profile, bench.host)
+        stated = serving_of(model, opener, passages, bench.profile, bench.host)
+        machine = bench.profile.text("serving.fingerprint")
+        serving = bench.calibration.corrected(stated, opener.stage, machine, SERVING_KINDS)
         system = System(name, model, passages, opener, serving=serving)
         systems[name] = _measured(bench, plan, system, shots, notes) if measure and "items" in start else system
     if measure and "items" not in start:

@@ -17,7 +17,9 @@ from kistack.composition.matching import main_out, output_types
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
 from kistack.domain.artifacts import FACETS, Opener, Type
+from kistack.domain.calibration import SOURCE_KINDS, STEP_KINDS, UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
+from kistack.domain.records import Estimate
 from kistack.errors import KistackError, Problem
 from kistack.plugins.host import Host, default_settings
 from kistack.plugins.stages import Need, Opens, Settings, Stage, Traits
@@ -27,20 +29,31 @@ class Workbench:
     """Slots, nodes and problems while a plan is composed.
 
     A ``memo`` shared between plans of one scenario keeps nodes by what they read, so that candidates with a common
-    prefix are composed once.
+    prefix are composed once. What stages state of themselves is corrected by ``calibration`` as soon as it is stated;
+    the types of what they make keep the stated numbers, so that later stages, keys and the next calibration do too.
     """
 
-    def __init__(self, profile: Profile, host: Host, seed: int, memo: dict[Any, Node] | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        host: Host,
+        seed: int,
+        memo: dict[Any, Node] | None = None,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
         self.profile = profile
         self.host = host
         self.seed = seed
         self.slots: dict[str, Bound] = {}
+        #: The scenario's own inputs, whatever the slots of their names hold by now.
+        self.given: Mapping[str, Bound] = {}
         self.poisoned: set[str] = set()
         self.nodes: dict[str, Node] = {}
         self.problems: list[Problem] = []
         #: Runtimes that the plan names as steps: they open whatever they can, baselines included.
         self.chosen: list[tuple[tuple[Opens, ...], Opener]] = []
         self.memo = {} if memo is None else memo
+        self.calibration = calibration
 
     # --- settings
 
@@ -63,9 +76,10 @@ class Workbench:
 
     def inner(self) -> Workbench:
         """A bench with a copy of the slots that adds its nodes to this one."""
-        bench = Workbench(self.profile, self.host, self.seed, self.memo)
+        bench = Workbench(self.profile, self.host, self.seed, self.memo, self.calibration)
         bench.nodes = self.nodes
         bench.slots = {**self.slots}
+        bench.given = self.given
         bench.chosen = self.chosen
         return bench
 
@@ -192,7 +206,7 @@ class Workbench:
             settings = self.host.guard(
                 stage.name, "resolve", lambda: stage.resolve(request.settings, self.profile, single)
             )
-            estimate = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, single))
+            stated = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, single))
             traits = self.host.guard(stage.name, "traits", lambda: stage.traits(settings))
             key = key_of(
                 stage,
@@ -213,8 +227,8 @@ class Workbench:
                 inputs={n: tuple(b.source for b in bs) for n, bs in bound.items()},
                 types={n: tuple(b.type for b in bs) for n, bs in bound.items()},
                 openers={n: o for n, (o, _) in openers.items()},
-                outputs=output_types(stage, settings, traits, key, bound, estimate.facts),
-                estimate=estimate,
+                outputs=output_types(stage, settings, traits, key, bound, stated.facts),
+                estimate=self._calibrated(stated, request),
                 seed=self.seed if traits.seeded else 0,
                 auto=request.auto,
                 step=request.step,
@@ -227,6 +241,12 @@ class Workbench:
                 node = replace(node, step=request.step, purpose=request.purpose, auto=request.auto)
             self.nodes[node.key] = node
         return self.nodes[node.key]
+
+    def _calibrated(self, stated: Estimate, request: Request) -> Estimate:
+        # The bytes of a source are read off its files, not predicted.
+        kinds = SOURCE_KINDS if request.purpose == "source" else STEP_KINDS
+        machine = self.profile.text("hardware.fingerprint")
+        return self.calibration.corrected(stated, request.stage.name, machine, kinds)
 
 
 def _is_installed(package: str) -> bool:

@@ -18,7 +18,8 @@ COST_UNITS: dict[str, str] = {
     "query_seconds": "s",
 }
 
-RUN_SCHEMA = 1
+#: Version of ``RunRecord.to_json``. 2: what was stated before calibration stands beside what was predicted.
+RUN_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,34 @@ class Estimate:
     worker), ``scratch_bytes`` (disk beyond its outputs), ``money``; for an opened artifact ``latency_seconds``
     (one answer), ``tokens_per_second``, ``query_seconds``, ``peak_bytes``. ``facts`` give, per output, the
     numbers that later steps need (``bytes`` always).
+
+    A stage fills these. Calibration moves them, keeps in ``raw`` what was stated of the numbers it moved (``bytes``:
+    of all outputs together), and gives the 80 % intervals in ``intervals``.
     """
 
     costs: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     quality: Effect | None = None
+    raw: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def cost(self, name: str, default: float = 0.0) -> float:
         """One number of ``costs``."""
         return self.costs.get(name, default)
+
+    def stated(self, name: str, default: float = 0.0) -> float:
+        """The number as it was before calibration moved it."""
+        return self.raw.get(name, self.costs.get(name, default))
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """The 80 % interval of a number; both ends are the number itself where nothing is said of it."""
+        value = self.costs.get(name, 0.0)
+        return self.intervals.get(name, (value, value))
+
+    @property
+    def made(self) -> float:
+        """Bytes of all outputs."""
+        return sum(numbers.get("bytes", 0.0) for numbers in self.facts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +86,8 @@ class Measurement:
 class StepRecord:
     """One node of a pipeline as it ran: what was predicted, what was measured, what it left.
 
-    ``facts`` are numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
+    ``predicted`` is what the user was told, ``raw`` what the stage had stated before it was calibrated. ``facts`` are
+    numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
     """
 
     use: str
@@ -83,6 +104,7 @@ class StepRecord:
     error: str = ""
     version: str = ""  # of the stage
     results: Mapping[str, float] = field(default_factory=dict)
+    raw: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +124,11 @@ class SystemScore:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run: plan, profile, environment, steps, scores and status."""
+    """A run: plan, profile, environment, steps, scores and status.
+
+    ``predicted`` are costs and points (``quality``) of the plan as a whole as the user was told them, ``raw`` the same
+    before calibration, ``measured`` what this run itself measured of them. ``runtime`` is the stage that answers.
+    """
 
     run: str
     status: str  # done, failed, cancelled, running
@@ -117,6 +143,19 @@ class RunRecord:
     seconds: float = 0.0
     error: str = ""
     schema: int = RUN_SCHEMA
+    raw: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    runtime: str = ""
+
+    @property
+    def techniques(self) -> str:
+        """The kinds of the plan's steps joined by plus, ``nothing`` where it has none."""
+        kinds = dict.fromkeys(str(s["use"]).partition("/")[0] for s in self.plan.get("steps", ()))
+        return "+".join(kinds) or "nothing"
+
+    def told_of(self, number: str) -> str:
+        """What a number of the whole plan is calibrated by: the runtime, for ``quality`` the techniques."""
+        return self.techniques if number == "quality" else self.runtime
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document that ``from_json`` reads back."""
@@ -124,9 +163,13 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> RunRecord:
-        """The record that ``to_json`` wrote."""
-        data = dict(document)
-        data["steps"] = tuple(StepRecord(**s) for s in data.get("steps", ()))
+        """The record that ``to_json`` wrote, now or in schema 1, where nothing was calibrated."""
+        data = {**document, "schema": RUN_SCHEMA}
+        steps = data.get("steps", ())
+        if document.get("schema", 1) == 1:
+            steps = [{**s, "raw": s.get("predicted", {})} for s in steps]
+            data["raw"] = data.get("predicted", {})
+        data["steps"] = tuple(StepRecord(**s) for s in steps)
         data["systems"] = {
             name: SystemScore(
                 name=s["name"],

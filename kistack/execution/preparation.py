@@ -180,8 +180,13 @@ def _port_names(node: Node, inputs: Mapping[str, tuple[Artifact, ...]]) -> dict[
 
 def predicted(node: Node) -> dict[str, float]:
     """The costs that a node's estimate states, with the bytes of all its outputs."""
-    made = sum(facts.get("bytes", 0.0) for facts in node.estimate.facts.values())
+    made = node.estimate.made
     return {**node.estimate.costs, **({"bytes": made} if made else {})}
+
+
+def stated(node: Node) -> dict[str, float]:
+    """The same as the stage itself states it, before calibration."""
+    return {name: node.estimate.raw.get(name, value) for name, value in predicted(node).items()}
 
 
 def disk_needed(node: Node) -> float:

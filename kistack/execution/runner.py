@@ -27,7 +27,7 @@ from kistack.execution.events import (
     StepStarted,
 )
 from kistack.execution.job import Outcome
-from kistack.execution.preparation import Resolver, disk_needed, file_stem, made_of, predicted, prepare_job
+from kistack.execution.preparation import Resolver, disk_needed, file_stem, made_of, predicted, prepare_job, stated
 from kistack.execution.stopping import StopSign
 from kistack.execution.supervision import WORKER_LOG, Limits, Watched, Worker, supervise
 from kistack.storage.files import disk_full, storing
@@ -368,6 +368,7 @@ class _Run:
             error=error,
             version=node.stage.version,
             results={f"{name}.{n}": v for name, artifact in made.items() for n, v in artifact.facts.items()},
+            raw=stated(node),
         )
 
     def _keep(self, node: Node, found: StepResult) -> None:

@@ -304,4 +304,6 @@ def serving_load(profile: Profile, passages_tokens: float = 0.0) -> Load:
 @hookimpl
 def kistack_register_stages() -> list[type[Stage]]:
     """The stages that belong to no technique."""
-    return [PairsPassages, AnswerItems]
+    from kistack.plugins.selecting import SelectDocuments, SelectPairs
+
+    return [PairsPassages, AnswerItems, SelectDocuments, SelectPairs]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kistack.domain.advice import Candidate, Recommendation
+from kistack.domain.records import Estimate
 from kistack.reporting.blocks import Block, Bullets, Heading, Page, Paragraph, Table
-from kistack.reporting.numbers import shown
+from kistack.reporting.numbers import shown, with_range
 
 ADVICE_SCHEMA = 1
 _SHOWN = 8
@@ -57,9 +58,13 @@ def _quality(c: Candidate) -> str:
 def _costs(c: Candidate) -> str:
     e = c.estimate
     return (
-        f"{shown(e.cost('seconds'), 's')} to build, {shown(e.cost('bytes'), 'B')} to ship, "
-        f"{shown(e.cost('serving_peak_bytes'), 'B')} of memory and {shown(e.cost('latency_seconds'), 's')} an answer"
+        f"{_cost(e, 'seconds', 's')} to build, {shown(e.cost('bytes'), 'B')} to ship, "
+        f"{_cost(e, 'serving_peak_bytes', 'B')} of memory and {_cost(e, 'latency_seconds', 's')} an answer"
     )
+
+
+def _cost(e: Estimate, name: str, unit: str) -> str:
+    return with_range(e.cost(name), e.interval(name), unit)
 
 
 def _reasons(c: Candidate) -> list[str]:
@@ -123,6 +128,8 @@ def _document(c: Candidate) -> dict[str, Any]:
         "plan": c.plan.to_dict(),
         "quality": {"points": c.quality, "low": c.low, "high": c.high},
         "costs": dict(c.estimate.costs),
+        "raw": dict(c.estimate.raw),
+        "intervals": {name: list(ends) for name, ends in c.estimate.intervals.items()},
         "reasons": [
             {
                 "rule": r.rule,

@@ -90,6 +90,18 @@ def metric_text(metric: str, m: Measurement) -> str:
     return value if m.low == m.high else f"{value} [{low}, {high}]"
 
 
+def with_range(value: float, ends: tuple[float, float], unit: str = "") -> str:
+    """A number with its interval, where it has one."""
+    low, high = ends
+    return shown(value, unit) if low == high else f"{shown(value, unit)} [{shown(low, unit)}, {shown(high, unit)}]"
+
+
+def with_raw(value: float, raw: float, unit: str = "") -> str:
+    """A predicted number, and what it was before calibration where a reader would see the difference."""
+    told, stated = shown(value, unit), shown(raw, unit)
+    return told if told == stated else f"{told} ({stated} raw)"
+
+
 def ratio(measured: float, predicted: float) -> str:
     """How many times the prediction the measurement was."""
     if predicted <= 0 or not math.isfinite(measured):

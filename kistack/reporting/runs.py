@@ -11,7 +11,7 @@ from kistack.errors import InputError
 from kistack.evaluation.scoring import compare
 from kistack.evaluation.statistics import PairedResult
 from kistack.reporting.blocks import Block, Bullets, Code, Heading, Page, Paragraph, Table
-from kistack.reporting.numbers import DASH, is_share, metric_text, ratio, shown
+from kistack.reporting.numbers import DASH, is_share, metric_text, ratio, shown, with_raw
 
 RUN_DOCUMENT_SCHEMA = 1
 
@@ -110,29 +110,39 @@ def _predictions(record: RunRecord) -> Table:
     for cost, (metric, unit) in _MEASURED_BY.items():
         if cost in record.predicted and metric in system.metrics:
             predicted, measured = record.predicted[cost], system.metrics[metric].value
-            rows.append((metric, shown(predicted, unit), shown(measured, unit), ratio(measured, predicted)))
+            told = with_raw(predicted, record.raw.get(cost, predicted), unit)
+            rows.append((metric, told, shown(measured, unit), ratio(measured, predicted)))
+    if "quality" in record.predicted and "quality" in record.measured:
+        predicted, measured = record.predicted["quality"], record.measured["quality"]
+        told = with_raw(predicted, record.raw.get("quality", predicted))
+        rows.append(("points", told, shown(measured), ratio(measured, predicted)))
     done = [s for s in record.steps if "seconds" in s.measured and _builds(s)]
     predicted, measured = (
         sum(s.predicted.get("seconds", 0) for s in done),
         sum(s.measured["seconds"] for s in done),
     )
-    rows.append(("time to build", shown(predicted, "s"), shown(measured, "s"), ratio(measured, predicted)))
-    return Table(("number", "predicted", "measured", "measured/predicted"), tuple(rows), frozenset({1, 2, 3}))
+    told = with_raw(predicted, sum(_raw(s, "seconds") for s in done), "s")
+    rows.append(("time to build", told, shown(measured, "s"), ratio(measured, predicted)))
+    columns = ("number", "predicted", "measured", "measured/predicted")
+    return Table(columns, tuple(rows), frozenset({1, 2, 3}), "raw: before calibration by earlier runs")
 
 
 def _builds(step: StepRecord) -> bool:
     return step.use.partition("/")[0] not in {"answer", "evaluate"}
 
 
+def _raw(step: StepRecord, name: str) -> float:
+    return step.raw.get(name, step.predicted.get(name, 0.0))
+
+
 def _steps(steps: tuple[StepRecord, ...]) -> Table:
     rows = []
     for step in steps:
         cells = [step.use + (" (auto)" if step.auto else ""), step.status]
-        cells += [
-            shown(numbers[name], unit) if numbers.get(name) else DASH
-            for name, unit in (("seconds", "s"), ("peak_bytes", "B"), ("bytes", "B"))
-            for numbers in (step.predicted, step.measured)
-        ]
+        for name, unit in (("seconds", "s"), ("peak_bytes", "B"), ("bytes", "B")):
+            predicted, measured = step.predicted.get(name), step.measured.get(name)
+            cells.append(with_raw(predicted, _raw(step, name), unit) if predicted else DASH)
+            cells.append(shown(measured, unit) if measured else DASH)
         rows.append(tuple(cells))
     columns = (
         "step",
@@ -170,6 +180,7 @@ def run_document(record: RunRecord) -> dict[str, Any]:
         "seconds": record.seconds,
         "systems": {name: score_document(s) for name, s in record.systems.items()},
         "predicted": dict(record.predicted),
+        "raw": dict(record.raw),
         "steps": [step_document(s) for s in record.steps],
         "bundle": record.bundle,
         "environment": dict(record.environment),
@@ -193,6 +204,7 @@ def step_document(step: StepRecord) -> dict[str, Any]:
     return {
         **{n: document[n] for n in ("use", "status", "auto", "plugin", "key", "outputs", "deterministic", "error")},
         "predicted": {n: step.predicted.get(n) for n in names},
+        "raw": {n: step.raw.get(n, step.predicted.get(n)) for n in names},
         "measured": {n: step.measured.get(n) for n in names},
         "results": dict(step.results),
     }

@@ -12,16 +12,24 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from filelock import FileLock
 
+from kistack.domain.calibration import Observed
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError, StoreError
 from kistack.storage.files import remove, storing
 
 #: Version of the tables below (SQLite's ``user_version``).
-LEDGER_SCHEMA = 1
+LEDGER_SCHEMA = 2
+
+#: Numbers of a plan as a whole: stated, told to the user after calibration, and measured by that run itself.
+_TOTALS = """
+CREATE TABLE totals (
+    entry INTEGER NOT NULL REFERENCES runs (entry), name TEXT NOT NULL, use TEXT NOT NULL, raw REAL, predicted REAL,
+    measured REAL, PRIMARY KEY (entry, name)
+);
+"""
 
 _TABLES = """
 CREATE TABLE runs (
@@ -38,7 +46,7 @@ CREATE TABLE steps (
 CREATE INDEX steps_by_use ON steps (use);
 CREATE TABLE numbers (
     entry INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, predicted REAL, measured REAL,
-    PRIMARY KEY (entry, position, name)
+    raw REAL, PRIMARY KEY (entry, position, name)
 );
 CREATE TABLE scores (
     entry INTEGER NOT NULL REFERENCES runs (entry), system TEXT NOT NULL, metric TEXT NOT NULL, value REAL,
@@ -47,25 +55,26 @@ CREATE TABLE scores (
 """
 
 #: A step that was resumed after a kill has no honest duration, so it tells nothing about predictions.
-_PAIRS = """
-SELECT n.predicted, n.measured, s.machine FROM numbers n JOIN steps s USING (entry, position)
-WHERE n.name = ? AND (? = '' OR s.use = ?) AND s.status = 'done' AND s.entry IN latest
-AND n.predicted IS NOT NULL AND n.measured IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM numbers r
-    WHERE r.entry = n.entry AND r.position = n.position AND r.name = 'resumed' AND r.measured > 0
-) ORDER BY s.entry, s.position
+_OBSERVED = """
+SELECT r.run, n.name, s.use, s.machine, n.raw, n.measured, n.entry, n.position
+FROM numbers n JOIN steps s USING (entry, position) JOIN runs r USING (entry)
+WHERE s.status = 'done' AND n.entry IN latest AND n.raw IS NOT NULL AND n.measured IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM numbers o
+    WHERE o.entry = n.entry AND o.position = n.position AND o.name = 'resumed' AND o.measured > 0
+)
+UNION ALL
+SELECT r.run, t.name, t.use, r.machine, t.raw, t.measured, t.entry, -1
+FROM totals t JOIN runs r USING (entry)
+WHERE t.entry IN latest AND t.raw IS NOT NULL AND t.measured IS NOT NULL
+ORDER BY 7, 8, 2
 """
 
+_RAW = "ALTER TABLE numbers ADD COLUMN raw REAL; UPDATE numbers SET raw = predicted;"
 #: What brings an older ledger one version further: version to the statements that leave it at version + 1.
-MIGRATIONS: dict[int, str] = {}
-
-
-class Pair(NamedTuple):
-    """A number as it was predicted and measured, and the fingerprint of the machine."""
-
-    predicted: float
-    measured: float
-    machine: str
+#: 1: nothing was calibrated yet, so what was predicted is what the stages stated.
+MIGRATIONS: dict[int, str] = {
+    1: _RAW + _TOTALS,
+}
 
 
 class Ledger:
@@ -102,19 +111,18 @@ class Ledger:
             ).lastrowid
             for position, step in enumerate(record.steps):
                 texts = (step.key, step.use, step.version, step.plugin, step.status)
-                tables = (json.dumps(dict(step.settings), sort_keys=True), json.dumps(dict(step.facts), sort_keys=True))
+                told = (json.dumps(dict(step.settings), sort_keys=True), json.dumps(dict(step.facts), sort_keys=True))
                 db.execute(
                     "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry, position, *texts, *tables, machine),
+                    (entry, position, *texts, *told, machine),
                 )
-                names = sorted({*step.predicted, *step.measured})
+                names = sorted({*step.raw, *step.predicted, *step.measured})
+                tables = (step.predicted, step.measured, step.raw)
                 db.executemany(
-                    "INSERT INTO numbers VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (entry, position, n, _number(step.predicted.get(n)), _number(step.measured.get(n)))
-                        for n in names
-                    ],
+                    "INSERT INTO numbers VALUES (?, ?, ?, ?, ?, ?)",
+                    [(entry, position, n, *(_number(t.get(n)) for t in tables)) for n in names],
                 )
+            db.executemany("INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?)", [(entry, *row) for row in _totals(record)])
             for system in record.systems.values():
                 db.executemany(
                     "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -143,14 +151,13 @@ class Ledger:
             raise InputError(f"the ledger has no run {run!r}", "list them with: kistack runs")
         return RunRecord.from_json(json.loads(row[0]))
 
-    def pairs_of(self, number: str, use: str = "") -> list[Pair]:
-        """Predicted and measured values of one number (``seconds``, ``peak_bytes``, ``bytes``, …), oldest first.
+    def observed(self) -> list[Observed]:
+        """Every number that was both stated and measured, oldest first: of steps, and of plans as a whole.
 
-        Only steps that really ran, from start to end in one go, count; ``use`` narrows to one stage.
+        Only steps that really ran, from start to end in one go, count.
         """
         with self._guard(), self._open() as db:
-            rows = db.execute(_PAIRS, (number, use, use))
-            return [Pair(*row) for row in rows]
+            return [Observed(*row[:6]) for row in db.execute(_OBSERVED)]
 
     def roots(self, runs: Sequence[str] | None = None) -> set[str]:
         """What ``Store.gc`` must keep for these runs (default: all): their steps' keys and their digests."""
@@ -192,7 +199,7 @@ class Ledger:
             empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
             if version == 0 and empty:
                 db.execute("PRAGMA journal_mode = WAL")
-                db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;")
+                db.executescript(f"BEGIN; {_TABLES} {_TOTALS} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;")
                 return
         if version > LEDGER_SCHEMA or version == 0:
             raise StoreError(
@@ -245,6 +252,12 @@ def _check_whole(db: sqlite3.Connection) -> None:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _totals(record: RunRecord) -> list[tuple[str, str, float | None, float | None, float | None]]:
+    names = sorted({*record.raw, *record.predicted, *record.measured})
+    tables = (record.raw, record.predicted, record.measured)
+    return [(n, record.told_of(n), *(_number(t.get(n)) for t in tables)) for n in names]  # type: ignore[misc]
 
 
 def _number(value: float | None) -> float | None:

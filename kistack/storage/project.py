@@ -8,8 +8,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.errors import InputError
-from kistack.storage.files import storing
+from kistack.storage.files import read_json, storing, write_json
 
 if TYPE_CHECKING:
     from kistack.storage.ledger import Ledger
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SCENARIO_FILE = "kistack.yaml"
 WORK_FOLDER = ".kistack"
+CALIBRATION_FILE = "calibration.json"
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -92,6 +94,28 @@ class Project:
         from kistack.storage.ledger import Ledger
 
         return Ledger(self.prepare() / "ledger.db")
+
+    def calibration(self) -> Calibration:
+        """What the runs so far say of predictions; nothing where none ended, or where the file is not to be read.
+
+        The file holds nothing that the ledger does not: the next run that ends writes it anew.
+        """
+        document = read_json(self.work / CALIBRATION_FILE)
+        try:
+            return UNCALIBRATED if document is None else Calibration.from_json(document)
+        except (KeyError, TypeError, ValueError):
+            return UNCALIBRATED
+
+    def keep_calibration(self, calibration: Calibration) -> None:
+        """Put a calibration in the place of the one before.
+
+        Raises:
+            StoreError: the project folder cannot be written.
+
+        """
+        folder = self.prepare()
+        with storing(folder, "keeping the calibration"):
+            write_json(folder / CALIBRATION_FILE, calibration.to_json())
 
     def new_run(self) -> Path:
         """A new run's folder; its name is the run's id: date and time in UTC, then four random letters or digits."""

@@ -1,16 +1,24 @@
 import contextlib
 import multiprocessing
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kistack.domain.records import Measurement, RunRecord, StepRecord, SystemScore
+from kistack.domain.calibration import Observed
+from kistack.domain.records import RUN_SCHEMA, Measurement, RunRecord, StepRecord, SystemScore
 from kistack.errors import InputError, StoreError
 from kistack.storage import ledger as module
 from kistack.storage.ledger import Ledger, migrate
 
 DATA = Path(__file__).parent / "data"
+
+
+def seen(ledger, kind, stage=None):
+    """Stated, measured and machine of what the ledger observed of a kind of number."""
+    found = [o for o in ledger.observed() if o.kind == kind and stage in {None, o.stage}]
+    return [(o.raw, o.measured, o.machine) for o in found]
 
 
 def record(run="r1", status="done", seconds=3.0, **step):
@@ -28,7 +36,8 @@ def record(run="r1", status="done", seconds=3.0, **step):
                 version="1",
                 plugin="peft",
                 settings={"rank": 8},
-                predicted={"seconds": 2.0, "peak_bytes": 5.0},
+                predicted={"seconds": 2.5, "peak_bytes": 5.0},
+                raw={"seconds": 2.0, "peak_bytes": 5.0},
                 measured={"seconds": seconds, "bytes": 7.0},
                 outputs={"model": "d" * 64},
                 facts={"model.params": 100.0},
@@ -67,7 +76,7 @@ def test_appending_again_adds_a_row_and_the_latest_counts(tmp_path):
     ledger.append(record(status="done", seconds=3.0))
     assert [(r.run, r.status) for r in ledger.runs()] == [("r2", "done"), ("r1", "done")]
     assert ledger.run("r1").status == "done"
-    assert [p.measured for p in ledger.pairs_of("seconds", "tune/lora")] == [3.0, 3.0]
+    assert [measured for _, measured, _ in seen(ledger, "seconds", "tune/lora")] == [3.0, 3.0]
     with contextlib.closing(sqlite3.connect(ledger.path)) as db:
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (3,)
         assert db.execute("SELECT value, low, high, count FROM scores").fetchone() == (0.5, 0.4, 0.6, 10)
@@ -82,8 +91,8 @@ def test_appending_again_adds_a_row_and_the_latest_counts(tmp_path):
 def test_calibration_sees_only_steps_that_ran_from_start_to_end(tmp_path):
     ledger = Ledger(tmp_path / "ledger.db")
     ledger.append(record())
-    both = {"predicted": {"seconds": 1.0}, "measured": {"seconds": 8.0}}
-    ledger.append(record("r2", predicted={"seconds": 1.0}, measured={"seconds": 8.0, "resumed": 1.0}))
+    both = {"raw": {"seconds": 1.0}, "predicted": {"seconds": 1.0}, "measured": {"seconds": 8.0}}
+    ledger.append(record("r2", **{**both, "measured": {"seconds": 8.0, "resumed": 1.0}}))
     for number, bad in enumerate(("failed", "reused", "cancelled")):
         ledger.append(
             RunRecord(
@@ -95,16 +104,33 @@ def test_calibration_sees_only_steps_that_ran_from_start_to_end(tmp_path):
                 steps=(StepRecord(use="tune/lora", key="k", status=bad, **both),),
             )
         )
-    assert ledger.pairs_of("seconds") == [(2.0, 3.0, "machine-1")]
-    assert ledger.pairs_of("seconds", "tune/lora")[0].machine == "machine-1"
-    assert ledger.pairs_of("seconds", "tune/other") == []
-    assert ledger.pairs_of("peak_bytes") == []
+    assert ledger.observed() == [Observed("r1", "seconds", "tune/lora", "machine-1", 2.0, 3.0)]
 
 
 def test_numbers_that_are_none_are_not_kept_as_numbers(tmp_path):
     ledger = Ledger(tmp_path / "ledger.db")
     ledger.append(record(seconds=float("nan")))
-    assert ledger.pairs_of("seconds") == []
+    assert seen(ledger, "seconds") == []
+
+
+def test_a_plan_as_a_whole_is_observed_by_what_it_is_told_of(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db")
+    whole = replace(
+        record(),
+        steps=(),
+        plan={"steps": [{"use": "retrieve/x"}, {"use": "tune/lora"}]},
+        runtime="runtime/x",
+        raw={"latency_seconds": 1.0, "quality": 60.0, "seconds": 9.0},
+        predicted={"latency_seconds": 1.5, "quality": 70.0, "seconds": 9.0},
+        measured={"latency_seconds": 2.0, "quality": 80.0},
+    )
+    ledger.append(replace(whole, status="running", measured={"quality": 1.0}))
+    ledger.append(whole)
+    assert ledger.observed() == [
+        Observed("r1", "latency_seconds", "runtime/x", "machine-1", 1.0, 2.0),
+        Observed("r1", "quality", "retrieve+tune", "machine-1", 60.0, 80.0),
+    ]
+    assert ledger.run("r1") == whole
 
 
 def test_gc_learns_what_runs_need(tmp_path):
@@ -136,22 +162,30 @@ def test_a_ledger_kept_from_the_first_schema_is_read(tmp_path):
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript((DATA / "ledger-v1.sql").read_text())
     ledger = Ledger(path)
-    assert [r.run for r in ledger.runs()] == ["20260101-000000-0001"]
-    assert ledger.pairs_of("seconds", "tune/lora") == [(2.0, 3.0, "machine-1")]
+    [old] = ledger.runs()
+    assert (old.run, old.schema, old.runtime) == ("20260101-000000-0001", RUN_SCHEMA, "")
+    # Nothing was calibrated then, so what was predicted is what the stages stated.
+    assert old.steps[0].raw == old.steps[0].predicted == {"seconds": 2.0, "peak_bytes": 5.0}
+    assert seen(ledger, "seconds", "tune/lora") == [(2.0, 3.0, "machine-1")]
+    with contextlib.closing(sqlite3.connect(path.with_name("ledger.db.v1"))) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    ledger.append(record("later"))
+    assert seen(ledger, "seconds", "tune/lora") == [(2.0, 3.0, "machine-1")] * 2
 
 
 def test_an_older_ledger_is_migrated_on_a_copy(tmp_path, monkeypatch):
     path = tmp_path / "ledger.db"
     Ledger(path).append(record())
-    monkeypatch.setattr(module, "LEDGER_SCHEMA", 2)
-    monkeypatch.setattr(module, "MIGRATIONS", {1: "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT ''"})
+    now = module.LEDGER_SCHEMA
+    monkeypatch.setattr(module, "LEDGER_SCHEMA", now + 1)
+    monkeypatch.setattr(module, "MIGRATIONS", {now: "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT ''"})
     ledger = Ledger(path)
     assert ledger.runs() == [record()]
     with contextlib.closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT note FROM runs").fetchall() == [("",)]
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
-    with contextlib.closing(sqlite3.connect(path.with_name("ledger.db.v1"))) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (now + 1,)
+    with contextlib.closing(sqlite3.connect(path.with_name(f"ledger.db.v{now}"))) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (now,)
     ledger.append(record("r2"))
     assert len(ledger.runs()) == 2
 
@@ -159,8 +193,9 @@ def test_an_older_ledger_is_migrated_on_a_copy(tmp_path, monkeypatch):
 def test_a_migration_that_fails_changes_nothing(tmp_path):
     path = tmp_path / "ledger.db"
     Ledger(path).append(record())
+    now = module.LEDGER_SCHEMA
     with pytest.raises(sqlite3.Error):
-        migrate(path, {1: "ALTER TABLE nothing ADD COLUMN x"}, 2)
+        migrate(path, {now: "ALTER TABLE nothing ADD COLUMN x"}, now + 1)
     assert sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")) == ["ledger.db"]
     assert Ledger(path).runs() == [record()]
 

@@ -126,7 +126,7 @@ def test_it_installs_without_machine_learning_and_imports_from_the_wheel(alone):
     done = alone.run(alone.python, "-m", "pip", "list", "--format", "json")
     installed = {row["name"].lower() for row in json.loads(done.stdout)}
     assert "kistack" in installed
-    assert not installed & {"torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf", "scikit-learn"}
+    assert not installed & {"torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf"}
     done = alone.run(alone.python, "-c", "import kistack; print(kistack.__file__)")
     assert str(alone.folder) in done.stdout
 
