@@ -66,7 +66,7 @@ _SECTIONS: dict[str, dict[str, Known]] = {
     "freshness": {
         "source": _ORIGINS, "changed_per_day": _NUMBER, "changed_low": _NUMBER, "changed_high": _NUMBER,
         "half_life_days": _NUMBER, "added_per_day": _NUMBER, "removed_per_day": _NUMBER, "age_days": _NUMBER,
-        "after_cutoff": _SHARE,
+        "after_cutoff": _SHARE, "intervals": _TEXT,
     },
     "pairs": {
         "train": _COUNT, "test": _COUNT, "split": _TEXT, "identity": _TEXT, "train_bytes": _NUMBER,

@@ -96,7 +96,7 @@ def read_corpus(parts: Sequence[CorpusPart]) -> Corpus:
         DataError: a path is missing, or not one document can be read.
 
     """
-    named = list(zip(_part_names(parts), parts, strict=True))
+    named = list(zip(part_names(parts), parts, strict=True))
     read = {name: list(_read_part(part.path)) for name, part in named}
     uses = Counter(i for found in read.values() for i in {d.id for d in found if isinstance(d, Document)})
     documents: dict[str, Document] = {}
@@ -122,14 +122,25 @@ def read_corpus(parts: Sequence[CorpusPart]) -> Corpus:
     )
 
 
-def _part_names(parts: Sequence[CorpusPart]) -> list[str]:
+def part_names(parts: Sequence[CorpusPart]) -> list[str]:
+    """The names under which the parts stand in documents, facts and selections: all different, and safe in a fact."""
     names: list[str] = []
     for part in parts:
-        name, n = part.name, 2
+        plain = safe_name(part.name)
+        name, n = plain, 2
         while name in names:
-            name, n = f"{part.name}-{n}", n + 1
+            name, n = f"{plain}-{n}", n + 1
         names.append(name)
     return names
+
+
+def safe_name(name: str) -> str:
+    """A name without what means something in names of facts, lists of parts and selections: dots, commas, a ``!``.
+
+    >>> safe_name("v1.2, manuals")
+    'v1_2_ manuals'
+    """
+    return re.sub(r"[.,]", "_", name).strip().lstrip("!") or "corpus"
 
 
 def _read_part(path: Path) -> Iterator[Document | Skipped]:

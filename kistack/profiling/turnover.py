@@ -94,6 +94,11 @@ def pieces_of(text: str) -> frozenset[str]:
     return frozenset(piece for line in lines if line for piece in _SENTENCE.split(line))
 
 
+def undated_id(ident: str) -> str:
+    """A document's id without a date in it."""
+    return _DATE_IN_ID.sub("", ident)
+
+
 def place_of(document: Document) -> Place:
     """The part and the first folder of a document."""
     folder, slash, _ = document.path.partition("/")
@@ -117,7 +122,7 @@ def state_of(
     """
     listed = list(documents)
     known = {} if known is None else known
-    bare = [_DATE_IN_ID.sub("", d.id) for d in listed]
+    bare = [undated_id(d.id) for d in listed]
     ids = bare if len(set(bare)) == len(bare) else [d.id for d in listed]
     pieces: dict[str, frozenset[str]] = {}
     for ident, document in zip(ids, listed, strict=True):
