@@ -12,6 +12,7 @@ from kistack.domain.scenario import Scenario
 from kistack.plugins.stages import Stage
 from kistack.profiling.cache import Cache, Facts, default_folder, stamp
 from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus, part_names
+from kistack.profiling.cutoffs import after_cutoff, cutoff_facts
 from kistack.profiling.freshness import freshness_facts, part_rates, survey
 from kistack.profiling.hardware import Refine, probe
 from kistack.profiling.history import head_of
@@ -57,6 +58,8 @@ def profile(
     facts |= part_marks(scenario.knowledge.corpus)
     facts |= data.pair_facts()
     facts |= model_facts(scenario, sources, kept, today)
+    facts |= cutoff_facts(facts)
+    facts |= data.cutoff_facts(facts.get("model.cutoff"))
     facts |= training_terms(facts)
     this = probe(scenario.folder, kept)
     if refine is not None and any(
@@ -117,6 +120,16 @@ class _Data:
             return freshness_facts(found.overall) | part_rates(found) | folder_sizes(self.corpus, found.folders)
 
         return self._cache.facts("freshness", key, measure)
+
+    def cutoff_facts(self, cutoff: Fact | None) -> Facts:
+        """How much of the corpus is newer than what the base knows."""
+        if cutoff is None:
+            return {}
+
+        def measure() -> Facts:
+            return {} if self.corpus is None else after_cutoff(self.corpus, cutoff)
+
+        return self._cache.facts("cutoff", [self._corpus_key, cutoff.value, cutoff.source, cutoff.why], measure)
 
     def pair_facts(self) -> Facts:
         knowledge, template = self._scenario.knowledge, self._scenario.template

@@ -133,7 +133,7 @@ def _of_part(
     return _from_dates(documents, as_of or today, age) or _assumed(age)
 
 
-def _overall(  # noqa: PLR0913, PLR0917 - all that is known of the parts
+def _overall(
     knowledge: Knowledge,
     corpus: Corpus,
     parts: Mapping[str, Freshness],

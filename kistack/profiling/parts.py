@@ -1,4 +1,4 @@
-"""The parts of the corpus one by one: how large each is, what may be done with it, which training pairs are about it."""
+"""The parts of the corpus one by one: how large each is, what may be done with it, which pairs are about it."""
 
 from __future__ import annotations
 

@@ -164,6 +164,37 @@ def test_parts_that_may_not_be_trained_on_are_facts(project):
     assert "pairs.identity" not in found
 
 
+def test_the_share_newer_than_what_the_base_knows(project, monkeypatch):
+    assert "freshness.after_cutoff" not in take(project)
+    monkeypatch.setattr(Source, "knowledge_cutoff", lambda _self, _settings: "2024-05", raising=False)
+    monkeypatch.setattr(Source, "version", "2")
+    (project / "docs" / "notes-2024-06-01.md").write_text("Later than the base knows.")
+    (project / "docs" / "notes-2023-06-01.md").write_text("Earlier.")
+    found = take(project)
+    assert found.text("model.cutoff") == "2024-05-31"
+    assert found.number("freshness.after_cutoff") == 0.5
+
+
+def test_facts_of_every_part(project):
+    corpus = "[{path: docs, part: 'v1.2', changes: 2%/month}, {path: old, per_user_access: yes}]"
+    write(project, knowledge=f"{{corpus: {corpus}, pairs: pairs.jsonl}}")
+    found = take(project)
+    assert found.text("corpus.parts") == "v1_2, old"
+    assert found.number("part.v1_2.documents") == 40
+    assert found.number("part.v1_2.bytes") == sum(
+        len((project / "docs" / f"{n}.md").read_text().strip()) for n in range(40)
+    )
+    assert found.number("part.v1_2.tokens") > 100
+    assert found["part.v1_2.changed_per_day"].source == "declared"
+    assert found["part.old.per_user_access"].value is True
+    assert found["part.old.per_user_access"].source == "declared"
+    assert found["part.old.erasable"].value is False
+    assert found["part.old.changed_per_day"].source == "assumed"
+    assert found.number("part.old.train_pairs") == 0
+    write(project, knowledge=f"{{corpus: {corpus.replace('2%', '4%')}, pairs: pairs.jsonl}}")
+    assert take(project).number("part.v1_2.changed_per_day") > found.number("part.v1_2.changed_per_day")
+
+
 def test_behaviour_needs_no_documents(project):
     write(project, task="{kind: behaviour}", knowledge="{pairs: pairs.jsonl}")
     found = take(project)
