@@ -17,7 +17,10 @@ from kistack.domain.facts import Fact, declared, measured
 from kistack.domain.scenario import CorpusPart, Scenario
 from kistack.errors import DataError
 from kistack.profiling.documents import FORMATS, Document, Skipped, read_file
+from kistack.profiling.duplicates import near_duplicates
+from kistack.profiling.languages import languages_of
 from kistack.profiling.tokens import estimate_total
+from kistack.profiling.topics import topics_of
 
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)(\.(txt|md|rst))?", re.IGNORECASE)
 _LICENCES = (
@@ -216,6 +219,7 @@ def corpus_facts(corpus: Corpus) -> dict[str, Fact]:
         "identity": measured(corpus.digest, "SHA-256 of the documents"),
         "dated": measured(sum(d.date is not None for d in corpus.documents), "documents with a date of their own"),
     }
+    facts |= _content_facts(corpus)
     if corpus.licences:
         value = ", ".join(dict.fromkeys(licence for _, licence, _ in corpus.licences))
         stated = all(by_scenario for _, _, by_scenario in corpus.licences)
@@ -223,3 +227,27 @@ def corpus_facts(corpus: Corpus) -> dict[str, Fact]:
             declared(value, "stated in the scenario") if stated else measured(value, "read from a licence file")
         )
     return {f"corpus.{name}": fact for name, fact in facts.items()}
+
+
+def _content_facts(corpus: Corpus) -> dict[str, Fact]:
+    """What the documents are: formats, languages, near duplicates, topics where there are any."""
+    texts = [d.text for d in corpus.documents]
+    formats = Counter(Path(d.path).suffix.lower().lstrip(".") or "none" for d in corpus.documents)
+    languages = languages_of(texts)
+    facts = {
+        "formats": measured(
+            ", ".join(f"{n} {count}" for n, count in sorted(formats.items(), key=lambda f: (-f[1], f[0]))),
+            "documents by the ending of their file",
+        ),
+        "languages": measured(
+            ", ".join(f"{code} {share:.0%}" for code, share in languages.items()),
+            "share of documents by script and small words; unknown where unsure",
+        ),
+        "near_duplicates": measured(
+            near_duplicates(texts), "texts that share 70 % of their runs of four words with an earlier one (MinHash)"
+        ),
+    }
+    if topics := topics_of(texts):
+        told = "; ".join(f"{', '.join(terms)} ({share:.0%})" for share, terms in topics)
+        facts["topics"] = measured(told, "strongest words of TF-IDF factors (NMF), with the share of documents of each")
+    return facts

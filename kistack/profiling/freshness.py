@@ -67,7 +67,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How fast the corpus changes, each part of it by name, and by (part, folder) the folders that are clearly apart."""
+    """How fast the corpus changes, each part by name, and by (part, folder) the folders that are clearly apart."""
 
     overall: Freshness
     parts: Mapping[str, Freshness] = field(default_factory=dict)
