@@ -55,6 +55,32 @@ def nearly_repeated(texts: Sequence[str], shingle: int = SHINGLE, alike: float =
     return found
 
 
+def lookalikes(texts: Sequence[str], others: Sequence[str], shingle: int = 2, alike: float = ALIKE) -> list[list[int]]:
+    """For each of ``others`` the numbers of those ``texts`` that share at least ``alike`` of its shingles.
+
+    Made for questions: the shingles are short, and texts shorter than one have no lookalikes.
+    """
+    numbers = _Numbers()
+
+    def cut(text: str) -> Any:
+        words = _WORD.findall(text.casefold())
+        return numbers.shingles(words, shingle) if len(words) >= shingle else None
+
+    known = [cut(text) for text in texts]
+    buckets: dict[bytes, list[int]] = {}
+    for number, shingles in enumerate(known):
+        for band in () if shingles is None else numbers.bands(shingles):
+            buckets.setdefault(band, []).append(number)
+    found: list[list[int]] = []
+    for shingles in map(cut, others):
+        if shingles is None:
+            found.append([])
+            continue
+        near = sorted({n for band in numbers.bands(shingles) for n in buckets.get(band, ())[:_MOST]})
+        found.append([n for n in near if _jaccard(shingles, known[n]) >= alike])
+    return found
+
+
 #: Texts of one band that a text is compared with: templates filled in many ways meet often and are rarely alike.
 _MOST = 20
 

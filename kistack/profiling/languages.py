@@ -1,4 +1,5 @@
-"""In which language a text is: by its script, and in Latin script by its most frequent small words. Unsure is unknown."""
+# ruff: noqa: RUF001 - words of other alphabets
+"""In which language a text is: by its script, else by its most frequent small words. Unsure is unknown."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 #: Topics looked for, terms told of each, and fewer documents than this have none.
 TOPICS, TERMS, LEAST_DOCUMENTS = 6, 3, 12
+_WORD = r"(?u)\b[^\W\d_]{3,}\b"
 #: Documents (evenly spaced) and characters of each that are read: topics are known well from some hundreds.
 _SAMPLE, _CHARACTERS = 1_500, 3_000
 
@@ -25,9 +26,7 @@ def topics_of(texts: Sequence[str]) -> list[tuple[float, tuple[str, ...]]]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(
-        max_features=2_000, min_df=2, max_df=0.5, stop_words="english", token_pattern=r"(?u)\b[^\W\d_]{3,}\b"
-    )
+    words = TfidfVectorizer(max_features=2_000, min_df=2, max_df=0.5, stop_words="english", token_pattern=_WORD)
     try:
         table = words.fit_transform(sample)
     except ValueError:  # no word is frequent enough, or all are

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - words of other alphabets
 """Languages by script and small words, and unknown where unsure."""
 
 import pytest
@@ -7,9 +8,9 @@ from kistack.profiling.languages import UNKNOWN, language_of, languages_of
 TEXTS = {
     "en": "The cat sat on the mat and it was not amused by the dog that came to the door with a letter.",
     "de": "Die Katze saß auf der Matte und sie war nicht erfreut, als der Hund mit dem Brief an die Tür kam.",
-    "fr": "Le chat est assis sur le tapis et il n'est pas content que le chien soit dans la maison avec une lettre.",
+    "fr": "Le chat est assis sur le tapis et il n'est pas content que le chien soit dans la maison.",
     "es": "El gato se sienta en la alfombra y no está contento con el perro que viene por la puerta con una carta.",
-    "it": "Il gatto è sul tappeto e non è contento che il cane sia nella casa con una lettera per gli ospiti della festa.",
+    "it": "Il gatto è sul tappeto e non è contento che il cane sia nella casa con una lettera per gli ospiti.",
     "pt": "O gato está sentado no tapete e não gosta do cachorro que veio com uma carta para os donos da casa.",
     "nl": "De kat zit op de mat en het is niet blij met de hond die aan de deur kwam met een brief van de buren.",
     "sv": "Katten satt på mattan och den var inte glad att hunden som kom till dörren hade ett brev med sig.",

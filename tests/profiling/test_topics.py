@@ -5,8 +5,8 @@ import random
 from kistack.profiling.topics import LEAST_DOCUMENTS, topics_of
 
 THEMES = {
-    "kitchen": "oven recipe butter flour kettle simmer".split(),
-    "harbour": "vessel anchor cargo tide pilot quay".split(),
+    "kitchen": ["oven", "recipe", "butter", "flour", "kettle", "simmer"],
+    "harbour": ["vessel", "anchor", "cargo", "tide", "pilot", "quay"],
 }
 
 
