@@ -26,10 +26,11 @@ TODAY = dt.date(2024, 7, 1)
 PROMISED = {
     "hardware": "cores isa ram_total ram_free disk_free bandwidth flops_fp32 flops_bf16 gpus platform fingerprint",
     "serving": "cores isa ram_total ram_free bandwidth flops_fp32 flops_bf16 gpus platform fingerprint",
-    "corpus": "documents bytes tokens skipped duplicates licence identity",
-    "freshness": "source changed_per_day half_life_days age_days added_per_day removed_per_day",
+    "corpus": "documents bytes tokens skipped duplicates near_duplicates formats languages parts licence identity",
+    "freshness": "source changed_per_day half_life_days age_days added_per_day removed_per_day intervals",
     "pairs": "train test answer_words question_words answers_in_corpus leakage "
-    "prompt_tokens answer_tokens identity train_bytes test_bytes",
+    "prompt_tokens answer_tokens identity train_bytes test_bytes "
+    "near_leakage short_answers distinct_answers labels",
     "items": "identity",
     "model": "reference source format identity params bytes precision",
     "scenario": "task metric at_least queries_per_day concurrency horizon_days indifference "
@@ -213,7 +214,26 @@ def test_what_cannot_be_used_is_refused(project):
         take(project)
 
 
+def test_a_cached_profile_imports_nothing_heavy(project):
+    code = f"""
+import datetime, sys
+from pathlib import Path
+from kistack.domain.scenario import load_scenario
+from kistack.profiling import assembly
+assembly.probe = lambda *_: {{}}
+assembly.model_facts = lambda *_: {{}}
+found = assembly.profile(
+    load_scenario({str(project)!r}), sources=[], cache=Path({str(project / "cache")!r}), today=datetime.date(2024, 7, 1)
+)
+heavy = {{"numpy", "torch", "transformers", "sklearn", "scipy"}}
+print(found.text("corpus.formats"), heavy & set(sys.modules))
+"""
+    take(project)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "md 40 set()"
+
+
 def test_nothing_heavy_is_imported():
-    code = "import kistack.profiling.assembly, sys; print({'numpy', 'torch', 'transformers'} & set(sys.modules))"
+    code = "import kistack.profiling.assembly, sys; print({'numpy', 'torch', 'transformers', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
