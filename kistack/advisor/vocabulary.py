@@ -66,13 +66,14 @@ _SECTIONS: dict[str, dict[str, Known]] = {
     "freshness": {
         "source": _ORIGINS, "changed_per_day": _NUMBER, "changed_low": _NUMBER, "changed_high": _NUMBER,
         "half_life_days": _NUMBER, "added_per_day": _NUMBER, "removed_per_day": _NUMBER, "age_days": _NUMBER,
-        "after_cutoff": _SHARE,
+        "after_cutoff": _SHARE, "intervals": _TEXT,
     },
     "pairs": {
         "train": _COUNT, "test": _COUNT, "split": _TEXT, "identity": _TEXT, "train_bytes": _NUMBER,
         "test_bytes": _NUMBER, "prompt_tokens": _NUMBER, "answer_tokens": _NUMBER, "answer_words": _NUMBER,
         "question_words": _NUMBER, "leakage": _SHARE, "answers_in_corpus": _SHARE, "gold": _COUNT,
-        "gold_unknown": _COUNT,
+        "gold_unknown": _COUNT, "near_leakage": _SHARE, "short_answers": _SHARE, "distinct_answers": _COUNT,
+        "labels": _FLAG,
     },
     "items": {"identity": _TEXT},
     "model": _MODEL,

@@ -81,6 +81,28 @@ def test_profile_shows_value_source_and_reason():
     assert "read from the system" not in as_text(profile_page(facts, brief=True), 140)
 
 
+def test_parts_of_the_corpus_stand_in_one_table():
+    why = "snapshots: two dates; 95 % interval"
+    facts = {
+        "part.docs.documents": measured(12, "x"),
+        "part.docs.bytes": measured(2_000_000, "x", "B"),
+        "part.docs.changed_per_day": measured(0.02, why, "1/day"),
+        "part.docs.changed_low": measured(0.01, why, "1/day"),
+        "part.docs.changed_high": measured(0.03, why, "1/day"),
+        "part.docs.erasable": declared(True, "x"),
+        "part.docs/log.documents": measured(3, "x"),
+        "freshness.source": measured("snapshots", "x"),
+    }
+    text = as_text(profile_page(Facts(facts)), 160)
+    row = next(line for line in text.splitlines() if line.strip().startswith("docs ") or " docs " in line)
+    assert "12" in row
+    assert "2 MB" in row
+    assert "snapshots, erasable" in row
+    assert "docs/log" in text
+    assert "a part of its own" in " ".join(text.split())
+    assert "by part" not in as_text(profile_page(Facts({"freshness.source": measured("git", "x")})), 160)
+
+
 def system(name, hits, **metrics):
     numbers = {"contained": Measurement(sum(hits) / len(hits), 0.1, 0.9)}
     numbers.update({m: Measurement(v, v, v, unit) for m, (v, unit) in metrics.items()})
