@@ -33,9 +33,10 @@ class Change:
     """One stage on the way from the base model to the delivered one.
 
     ``kind`` is the technique, ``method`` how it is done: of tuning ``lora``, ``qlora``, ``full``, ``prefix``,
-    ``partial``, ``ia3`` or ``rl``; of distilling ``response``, ``feature``, ``relation``, ``on_policy``, ``sequence`` or
-    ``sequence_rationale``; of quantizing ``weight``, ``int8`` (scales not shared by groups), ``dynamic``, ``activations``
-    or ``qat``. ``data`` is what it learnt from: ``qa``, ``instructions``, ``labels``, ``raw_text`` or ``paraphrases``.
+    ``partial``, ``ia3`` or ``rl``; of distilling ``response``, ``feature``, ``relation``, ``on_policy``, ``sequence``
+    or ``sequence_rationale``; of quantizing ``weight``, ``int8`` (scales not shared by groups), ``dynamic``,
+    ``activations`` or ``qat``. ``data`` is what it learnt from: ``qa``, ``instructions``, ``labels``, ``raw_text`` or
+    ``paraphrases``.
 
     ``pairs`` and ``tokens`` are how much of it, ``with_passages`` whether those pairs showed passages. ``ratio`` is the
     share of parameters it keeps, ``narrower`` whether it keeps all layers, ``teacher`` its teacher's parameters (0:
@@ -76,10 +77,10 @@ class Features:
 
     ``passages`` per question (0: nothing is retrieved), ``lookup`` when: always, gated (only where the model is
     unsure), or everything (the whole corpus in the prompt). ``hazard`` is the share of content changed per day,
-    ``retrain_days`` and ``refresh_days`` how long weights and index are left as they are. ``measured`` are shares that a
-    probe observed (``closed_book``, ``reading``, ``recall``, ``skill``) with the standard deviation of so small a
-    sample; they replace priors. ``popular`` is 0 for rare facts to 1 for popular ones. ``forgetting_matters``: what else
-    the model can do must survive. ``parts`` are there where knowledge is placed by how fast it changes.
+    ``retrain_days`` and ``refresh_days`` how long weights and index are left as they are. ``measured`` are shares that
+    a probe observed (``closed_book``, ``reading``, ``recall``, ``skill``) with the standard deviation of so small a
+    sample; they replace priors. ``popular`` is 0 for rare facts to 1 for popular ones. ``forgetting_matters``: what
+    else the model can do must survive. ``parts`` are there where knowledge is placed by how fast it changes.
     """
 
     task: str

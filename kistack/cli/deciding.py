@@ -102,7 +102,9 @@ def advise(
         raise InputError("a what-if writes nothing, so --set and --output exclude each other",
                          "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
     place = workspace_at(folder)
-    advice = (place.targeting(target) if target else place).advise(changes=changes, what_must_change=wanted, thorough=every)
+    advice = (place.targeting(target) if target else place).advise(
+        changes=changes, what_must_change=wanted, thorough=every
+    )
     out.result(advice_page(advice, every=every), advice_document(advice), as_json=as_json)
     if output is not None:
         if not advice.kept:

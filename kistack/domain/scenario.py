@@ -121,7 +121,8 @@ class CorpusPart(_Part):
     per_user_access: bool = Field(False, description="yes where not everyone may see all of it: it is never trained on")
     licence: str = Field("", description="the licence of these documents")
     changes: Changes | None = Field(
-        None, description="how fast this part changes, where it is not to be as knowledge.changes says, such as 2%/month"
+        None,
+        description="how fast this part changes, where it is not to be as knowledge.changes says, such as 2%/month",
     )
 
     @property
@@ -151,7 +152,8 @@ class Knowledge(_Part):
     """Documents and labelled pairs, and how they change."""
 
     corpus: Annotated[tuple[CorpusPart, ...], BeforeValidator(_parts)] = Field(
-        (), description="a path, a list of paths, or a list of {path, part, erasable, per_user_access, licence, changes}"
+        (),
+        description="a path, a list of paths, or a list of {path, part, erasable, per_user_access, licence, changes}",
     )
     pairs: Annotated[tuple[ScenarioPath, ...], BeforeValidator(_listed)] = Field(
         (), description="JSONL or CSV files with question and answer (or answers), optionally gold, group, date, split"
@@ -306,8 +308,12 @@ class Scenario(_Part):
     task: Task = Field(default_factory=Task, description="{kind, metric, at_least}")
     knowledge: Knowledge = Field(default_factory=Knowledge, description="{corpus, pairs, split, changes, snapshots}")
     models: Models = Field(description="{base: reference, teacher: reference, embedder: reference}")
-    train_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
-    serve_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
+    train_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
+    serve_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
     traffic: Traffic = Field(default_factory=Traffic, description="{queries_per_day, concurrency}")
     limits: Limits = Field(
         default_factory=Limits, description="{memory, disk, latency_p95, training_time, money, local_only}"
