@@ -44,6 +44,7 @@ def advise(scenario: Scenario, profile: Profile, host: Host) -> Recommendation:
     order = ranked(judged, margin)
     notes += _rule_notes(rules, judge)
     notes += _choice_notes(order, margin)
+    notes += _probe_note(order, margin, profile)
     return Recommendation(
         candidates=tuple(j.candidate for j in order),
         profile=profile.digest,
@@ -198,6 +199,21 @@ def _gap_note(best: Judged, other: Judged, margin: float) -> list[str]:
             )
         ]
     return []
+
+
+def _probe_note(order: Sequence[Judged], margin: float, profile: Profile) -> list[str]:
+    """What a probe would settle, where the choice is uncertain and nothing was probed."""
+    number = rival(order)
+    if number is None or "probe.closed_book" in profile or profile.number("pairs.train") < 1:
+        return []
+    kept = [j for j in order if j.candidate.kept]
+    found = gap(kept[0], kept[number], margin)
+    if found.tied or found.confidence >= _SURE:
+        return []
+    settled = "what the base model answers by itself"
+    if profile.text("corpus.identity"):
+        settled += ", what it reads off a passage and what retrieval finds"
+    return [f"a probe would measure {settled} on a few training pairs, which is assumed here: kistack advise --probe"]
 
 
 def _context(order: Sequence[Judged], margin: float, rules: Sequence[Rule], judge: Judge) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def merge(facts: Facts, found: Mapping[str, Fact], name: str) -> Facts:
 def _excuse(facts: Facts, wanted: Mapping[str, Fact], reason: str) -> Facts:
     """Facts in which those that a profiler was to measure, and that stay assumed, say why."""
     return {
-        n: replace(f, why=f"{f.why}; {reason}") if n in wanted and f.source == "assumed" else f for n, f in facts.items()
+        n: replace(f, why=f"{f.why}; {reason}") if n in wanted and f.source == "assumed" else f
+        for n, f in facts.items()
     }
 
 

@@ -303,8 +303,12 @@ class Scenario(_Part):
     task: Task = Field(default_factory=Task, description="{kind, metric, at_least}")
     knowledge: Knowledge = Field(default_factory=Knowledge, description="{corpus, pairs, split, changes, snapshots}")
     models: Models = Field(description="{base: reference, teacher: reference, embedder: reference}")
-    train_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
-    serve_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
+    train_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
+    serve_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
     traffic: Traffic = Field(default_factory=Traffic, description="{queries_per_day, concurrency}")
     limits: Limits = Field(
         default_factory=Limits, description="{memory, disk, latency_p95, training_time, money, local_only}"

@@ -57,7 +57,9 @@ def profile(
     facts |= model_facts(scenario, sources, kept, today)
     facts |= training_terms(facts)
     this = probe(scenario.folder, kept)
-    if refine is not None and any(d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)):
+    if refine is not None and any(
+        d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)
+    ):
         this = refine(this, kept)
     for section, name, device in (
         ("hardware", "train_on", scenario.train_on),

@@ -32,7 +32,10 @@ def comparisons_page(document: Mapping[str, Any]) -> Page:
         ),
     ]
     if document["unscorable"]:
-        page += [Heading("Not scored"), Bullets(tuple(f"{name}: it says that it decides nothing" for name in document["unscorable"]))]
+        page += [
+            Heading("Not scored"),
+            Bullets(tuple(f"{name}: it says that it decides nothing" for name in document["unscorable"])),
+        ]
     return page
 
 

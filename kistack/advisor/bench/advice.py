@@ -147,7 +147,9 @@ def without_paper(
     Effects are fitted again without its figures. A rule that cites only it goes; one that cites others too stays only
     if it fires on a comparison of one of those.
     """
-    kept = [rule for rule in rules if not any(cites(s, paper) for s in rule.sources) or _carried(rule, paper, rows, table)]
+    kept = [
+        rule for rule in rules if not any(cites(s, paper) for s in rule.sources) or _carried(rule, paper, rows, table)
+    ]
     return table.without(lambda source: cites(source, paper)), tuple(kept)
 
 

@@ -131,7 +131,9 @@ def _training(read: Read, m: Machine) -> tuple[float, float]:
 # --- limits
 
 
-def rejected(row: Comparison, reads: Sequence[Read], estimates: Sequence[Estimate], base: Estimate) -> list[list[Rejection]]:
+def rejected(
+    row: Comparison, reads: Sequence[Read], estimates: Sequence[Estimate], base: Estimate
+) -> list[list[Rejection]]:
     """The limits that each option breaks.
 
     A number is compared. A limit that is only called tight says that what the untouched base takes is too much: options
@@ -160,7 +162,11 @@ def _over_numbers(row: Comparison, e: Estimate, read: Read) -> list[Rejection]:
     trains = e.cost("peak_bytes") > 0
     bounds = [
         ("memory", e.cost("serving_peak_bytes"), machine_of(row.facts.serve_on).memory),
-        ("training memory", e.cost("peak_bytes"), machine_of(row.facts.train_on, training=True).memory if trains else math.inf),
+        (
+            "training memory",
+            e.cost("peak_bytes"),
+            machine_of(row.facts.train_on, training=True).memory if trains else math.inf,
+        ),
     ]
     if isinstance(limits.memory_gib, float) and not isinstance(limits.memory_gib, bool):
         # A limit of memory is one of the machine the comparison is about: that which trains, where something trains.
