@@ -177,7 +177,7 @@ def probed(profile: Profile) -> tuple[tuple[str, float, float], ...]:
 
     Agresti and Coull 1998.
     """
-    count = profile.number("probe.pairs", _PROBE_PAIRS)
+    count = profile.number("probe.pairs") or _PROBE_PAIRS
     found = []
     for name, fact in _PROBED.items():
         if fact in profile:

@@ -47,6 +47,7 @@ def recommended(bench: Bench) -> Recommendation:
         *_rule_notes(bench.rules, judgement),
         *(a.because for a in others),
         *_choice_notes(order, judgement.margin),
+        *_probe_note(order, judgement.margin, bench.profile),
         *_calibration_notes(order, bench.calibration, bench.profile),
     ]
     return Recommendation(
@@ -146,6 +147,21 @@ def _calibration_notes(order: Sequence[Judged], calibration: Calibration, profil
     stages = dict.fromkeys(s.use for s in best.plan.steps) if best is not None else ()
     line = calibration.describe(stages, profile.text("hardware.fingerprint"))
     return [line] if line else []
+
+
+def _probe_note(order: Sequence[Judged], margin: float, profile: Profile) -> list[str]:
+    """What a probe would settle, where the choice is uncertain and nothing was probed."""
+    number = rival(order)
+    if number is None or "probe.closed_book" in profile or profile.number("pairs.train") < 1:
+        return []
+    kept = [j for j in order if j.candidate.kept]
+    found = gap(kept[0], kept[number], margin)
+    if found.tied or found.confidence >= _SURE:
+        return []
+    settled = "what the base model answers by itself"
+    if profile.text("corpus.identity"):
+        settled += ", what it reads off a passage and what retrieval finds"
+    return [f"a probe would measure {settled} on a few training pairs, which is assumed here: kistack advise --probe"]
 
 
 def _context(bench: Bench, judgement: Judgement, others: Sequence[Alternative]) -> dict[str, Any]:

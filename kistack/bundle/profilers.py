@@ -111,7 +111,7 @@ def _measured(
                 return kept
     notify(f"{stage.name} measures this machine, once")
     try:
-        found = host.guard(stage.name, "run", lambda: _run(entry, caches[0].folder, limit))
+        found: Facts = host.guard(stage.name, "run", lambda: _run(entry, caches[0].folder, limit))
         section, kept_as = "profiler", key
     except KistackError as error:
         reason = " ".join(error.message.split())[:300]

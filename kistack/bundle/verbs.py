@@ -11,6 +11,7 @@ from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord, SystemScore
 from kistack.domain.scenario import Scenario
+from kistack.evaluation.probes import DEFAULT_PAIRS, Probe
 from kistack.execution.events import Event
 
 #: Workspaces by the identity of their scenario, which is kept with it so that the identity stays taken.
@@ -32,6 +33,17 @@ def profile(scenario: Scenario, *, refresh: bool = False) -> Profile:
         ModelError: a model cannot be found or read.
     """
     return workspace(scenario).profile(refresh=refresh)
+
+
+def probe(scenario: Scenario, pairs: int = DEFAULT_PAIRS, *, on_event: Callable[[Event], None] | None = None) -> Probe:
+    """Ask the base model some training pairs; the shares it answers replace assumptions of the advice from then on.
+
+    Raises:
+        InputError: there are no training pairs, or the metric is no share of items.
+        PlanError: there is no base model, or nothing installed opens it or scores answers.
+        KistackError: a step failed or was stopped; what was finished is kept.
+    """
+    return workspace(scenario).probe(pairs, on_event=on_event)
 
 
 def advise(

@@ -19,6 +19,7 @@ SECTIONS = {
     "corpus": "The documents",
     "freshness": "How fresh they must be kept",
     "pairs": "The labelled pairs",
+    "probe": "What the base model answers of them",
     "model": "The base model",
     "teacher": "The teacher",
     "embedder": "The embedder",
