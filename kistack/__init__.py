@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kistack.bundle.opening import Answer, Bundle, open_bundle
-    from kistack.bundle.verbs import advise, compose, evaluate, profile, run
+    from kistack.bundle.verbs import advise, compose, evaluate, probe, profile, run
     from kistack.bundle.workspace import Workspace
     from kistack.domain.advice import Candidate, Reason, Recommendation
     from kistack.domain.facts import Fact, Profile
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kistack.domain.records import RunRecord
     from kistack.domain.scenario import Scenario, load_scenario
     from kistack.errors import KistackError
+    from kistack.evaluation.probes import Probe
     from kistack.reporting.verbs import report
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Fact",
     "KistackError",
     "Plan",
+    "Probe",
     "Profile",
     "Reason",
     "Recommendation",
@@ -41,6 +43,7 @@ __all__ = [
     "load_plan",
     "load_scenario",
     "open_bundle",
+    "probe",
     "profile",
     "report",
     "run",
@@ -53,6 +56,7 @@ _HOMES = {
     "Fact": "kistack.domain.facts",
     "KistackError": "kistack.errors",
     "Plan": "kistack.domain.plan",
+    "Probe": "kistack.evaluation.probes",
     "Profile": "kistack.domain.facts",
     "Reason": "kistack.domain.advice",
     "Recommendation": "kistack.domain.advice",
@@ -67,6 +71,7 @@ _HOMES = {
     "load_plan": "kistack.domain.planfile",
     "load_scenario": "kistack.domain.scenario",
     "open_bundle": "kistack.bundle.opening",
+    "probe": "kistack.bundle.verbs",
     "profile": "kistack.bundle.verbs",
     "report": "kistack.reporting.verbs",
     "run": "kistack.bundle.verbs",

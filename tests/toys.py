@@ -20,6 +20,8 @@ from kistack.plugins.sessions import Completion, LogLikelihood
 from kistack.plugins.stages import Need, Opens, Out, Port, Settings, Stage, Traits
 
 MODEL_FILE = "model.json"
+#: What the base model ``toy:scholar`` can do before anybody teaches it.
+SCHOLAR = {"reads": True, "knows": {"What is the latest release of Product1": "1.1"}}
 
 
 def read_model(folder):
@@ -54,7 +56,8 @@ class ToySource(Stage):
         return Estimate({"seconds": 0.1, "peak_bytes": 2e7}, {"model": {"bytes": 4000.0}})
 
     def run(self, settings, ctx):
-        model = {"name": settings.reference, "params": 1000, "layers": 4, "bits": 32, "reads": False, "knows": {}}
+        able = SCHOLAR if settings.reference == "toy:scholar" else {"reads": False, "knows": {}}
+        model = {"name": settings.reference, "params": 1000, "layers": 4, "bits": 32, **able}
         return {"model": write_model(ctx.out("model"), model)}
 
 

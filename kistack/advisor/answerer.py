@@ -286,9 +286,7 @@ def quantize(state: Answerer, change: Change, features: Features, v: Figures, ta
     return kept
 
 
-def _kept(  # noqa: PLR0917 - the figures of one loss
-    stored: float, method: str, params: float, features: Features, v: Figures, table: EffectTable
-) -> float:
+def _kept(stored: float, method: str, params: float, features: Features, v: Figures, table: EffectTable) -> float:
     """Share of ability kept at ``stored`` bits per weight: relative loss grows as the model shrinks."""
     relative = interpolate(table.loss_by_bits, stored)
     if method == "int8":

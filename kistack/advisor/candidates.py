@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kistack.advisor.placement import Placement, placed, placements
 from kistack.composition.arranging import arrange
 from kistack.composition.composer import compose
-from kistack.composition.pipeline import Node, Pipeline
+from kistack.composition.pipeline import Pipeline
 from kistack.composition.starting import MODEL_SLOTS, given_types
 from kistack.domain.artifacts import FACETS, Type
 from kistack.domain.calibration import UNCALIBRATED, Calibration
@@ -18,11 +19,14 @@ from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, InvalidInput, KistackError, Problem
 from kistack.plugins.host import Host
+from kistack.plugins.selecting import part_names
 from kistack.plugins.stages import TECHNIQUES, Stage
 
 #: Suggestions kept of one technique, and plans judged in all: composing one takes about a millisecond.
 PER_TECHNIQUE = 6
 MOST_PLANS = 400
+#: Of those, plans that place parts of the corpus apart: every way of placing them with the best guesses, and some more.
+MOST_PLACED = 60
 
 _NUMBERS = ("params", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "bytes")
 
@@ -49,10 +53,11 @@ def starting_types(profile: Profile) -> dict[str, Type]:
     return found
 
 
-def options(profile: Profile, host: Host, notes: list[str]) -> dict[str, list[Step]]:
+def options(profile: Profile, host: Host, notes: list[str], *, room: int = MOST_PLANS) -> dict[str, list[Step]]:
     """The steps worth judging of each technique, best guesses first, at most ``PER_TECHNIQUE`` of each.
 
     Where several stages serve one technique their suggestions alternate. A stage that raises is left out and noted.
+    All combinations are at most ``room``.
     """
     slots = starting_types(profile)
     found: dict[str, list[Step]] = {}
@@ -63,7 +68,7 @@ def options(profile: Profile, host: Host, notes: list[str]) -> dict[str, list[St
             why = "what is installed for it suggests nothing here" if each else "nothing is installed for it"
             notes.append(f"{technique} was not judged: {why}")
         found[technique] = mixed[:PER_TECHNIQUE]
-    while _count(found) > MOST_PLANS:
+    while _count(found) > room:
         widest = max(TECHNIQUES, key=lambda t: len(found[t]))
         found[widest].pop()
     return found
@@ -115,17 +120,55 @@ def plans(found: Mapping[str, Sequence[Step]], host: Host, seed: int = 0) -> Ite
                     yield Plan(seed=seed, steps=tuple(steps)), (problem,)
 
 
+def placed_plans(
+    whole: Sequence[Plan],
+    ways: Sequence[Placement],
+    known: Sequence[str],
+    found: Mapping[str, Sequence[Step]],
+    host: Host,
+) -> list[Plan]:
+    """``whole`` plans with the parts of the corpus placed each way, those of the best guesses first.
+
+    Args:
+        whole: plans that select nothing.
+        ways: how to place the parts.
+        known: the names of all parts.
+        found: the steps worth judging, whose order says what is a better guess.
+        host: the installed stages.
+    """
+    rank = {step: n for steps in map(list, found.values()) for n, step in enumerate(map(_mark, steps))}
+    guessed = sorted(whole, key=lambda plan: sum(rank[_mark(s)] for s in plan.steps))
+    suited = ((plan, way) for plan in guessed for way in ways if way.suits(plan.steps))
+    return [
+        plan.model_copy(update={"steps": placed(plan.steps, way, known, host)})
+        for plan, way in itertools.islice(suited, MOST_PLACED)
+    ]
+
+
+def _mark(step: Step) -> str:
+    return f"{step.use} {sorted(step.with_.items())}"
+
+
 def candidates(
     profile: Profile, host: Host, notes: list[str], *, seed: int = 0, calibration: Calibration = UNCALIBRATED
 ) -> list[Composed]:
     """All candidates, those that cannot be composed too, with the composer's problems.
 
-    ``notes`` receives what could not be judged at all; ``calibration`` corrects the estimates.
+    Where parts of the corpus change at different rates, or some are private, plans that place them apart are among
+    them. ``notes`` receives what could not be judged at all; ``calibration`` corrects the estimates.
     """
-    memo: dict[Any, Node] = {}
+    memo: dict[Any, Any] = {}
+    ways = placements(profile)
+    found = options(profile, host, notes, room=MOST_PLANS - (MOST_PLACED if ways else 0))
     judged = []
-    for plan, problems in plans(options(profile, host, notes), host, seed):
+    whole = []
+    for plan, problems in plans(found, host, seed):
         judged.append(Composed(plan, None, problems) if problems else composed(plan, profile, host, memo, calibration))
+        if judged[-1].pipeline is not None:
+            whole.append(plan)
+    if ways:
+        apart = placed_plans(whole, ways, part_names(profile), found, host)
+        judged += [composed(plan, profile, host, memo, calibration) for plan in apart]
     return judged
 
 
@@ -133,7 +176,7 @@ def composed(
     plan: Plan,
     profile: Profile,
     host: Host,
-    memo: dict[Any, Node] | None = None,
+    memo: dict[Any, Any] | None = None,
     calibration: Calibration = UNCALIBRATED,
 ) -> Composed:
     """One plan composed without its evaluation, or its problems."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkee
     )
 
 
-def _economy(judged: Judged) -> tuple[Any, ...]:
+def economy_of(judged: Judged) -> tuple[Any, ...]:
     """Smaller is cheaper: machine time per day, memory, bundle, steps, time to build; then the stages' best guess."""
     costs = judged.candidate.estimate
     return (
@@ -89,7 +89,7 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     of what remains. Loosening a limit never lowers the highest quality, and the choice is never further below it
     than the margin.
     """
-    economy = {id(j): _economy(j) for j in judged}
+    economy = {id(j): economy_of(j) for j in judged}
     waiting = sorted(judged, key=lambda j: (-j.candidate.quality, *economy[id(j)]))
     order: list[Judged] = []
     kept = [j for j in waiting if j.candidate.kept]
@@ -100,6 +100,17 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
         order.append(chosen)
         kept.remove(chosen)
     return order + [j for j in waiting if not j.candidate.kept]
+
+
+def chosen(
+    judged: Iterable[Judged], indifference: float, economy: Callable[[Judged], tuple[Any, ...]]
+) -> Judged | None:
+    """The first that ``ranked`` would name: the cheapest of the kept ones near the highest quality; None of none."""
+    kept = [j for j in judged if j.candidate.kept]
+    if not kept:
+        return None
+    least = max(j.candidate.quality for j in kept) - indifference
+    return min((j for j in kept if j.candidate.quality >= least), key=economy)
 
 
 def front(order: Sequence[Judged]) -> tuple[int, ...]:

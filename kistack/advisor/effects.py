@@ -1,7 +1,7 @@
 """The table of published effects, fitted from single studies: ``kistack/data/effects.yaml``.
 
-An effect starts from a prior (what is assumed where nothing is published) and is moved by each study's value, weighed by
-its precision; what the studies disagree by is kept as spread between settings (DerSimonian and Laird 1986, random
+An effect starts from a prior (what is assumed where nothing is published) and is moved by each study's value, weighed
+by its precision; what the studies disagree by is kept as spread between settings (DerSimonian and Laird 1986, random
 effects, with the prior as one more study). Leaving a paper out is fitting again without its values.
 """
 
@@ -109,7 +109,7 @@ def cites(source: str, paper: str) -> bool:
     if numbers:
         return bool(numbers & set(_ARXIV.findall(source)))
     wanted = _words(paper)
-    return bool(wanted) and len(wanted & _words(source)) >= 0.7 * len(wanted)  # noqa: PLR2004 - most of them
+    return bool(wanted) and len(wanted & _words(source)) >= 0.7 * len(wanted)
 
 
 def _words(text: str) -> set[str]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref
+from kistack.composition.selection import Parts, passed_on, selected_parts
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Effect
 from kistack.errors import InputError
 from kistack.plugins.costs import bits
+from kistack.plugins.selecting import part_names
 
 #: A model whose size nobody knows is taken for one of this many parameters.
 UNKNOWN_PARAMS = 1e9
@@ -31,9 +33,10 @@ class Change:
     """One stage on the way from the base model to the delivered one.
 
     ``kind`` is the technique, ``method`` how it is done: of tuning ``lora``, ``qlora``, ``full``, ``prefix``,
-    ``partial``, ``ia3`` or ``rl``; of distilling ``response``, ``feature``, ``relation``, ``on_policy``, ``sequence`` or
-    ``sequence_rationale``; of quantizing ``weight``, ``int8`` (scales not shared by groups), ``dynamic``, ``activations``
-    or ``qat``. ``data`` is what it learnt from: ``qa``, ``instructions``, ``labels``, ``raw_text`` or ``paraphrases``.
+    ``partial``, ``ia3`` or ``rl``; of distilling ``response``, ``feature``, ``relation``, ``on_policy``, ``sequence``
+    or ``sequence_rationale``; of quantizing ``weight``, ``int8`` (scales not shared by groups), ``dynamic``,
+    ``activations`` or ``qat``. ``data`` is what it learnt from: ``qa``, ``instructions``, ``labels``, ``raw_text`` or
+    ``paraphrases``.
 
     ``pairs`` and ``tokens`` are how much of it, ``with_passages`` whether those pairs showed passages. ``ratio`` is the
     share of parameters it keeps, ``narrower`` whether it keeps all layers, ``teacher`` its teacher's parameters (0:
@@ -74,10 +77,10 @@ class Features:
 
     ``passages`` per question (0: nothing is retrieved), ``lookup`` when: always, gated (only where the model is
     unsure), or everything (the whole corpus in the prompt). ``hazard`` is the share of content changed per day,
-    ``retrain_days`` and ``refresh_days`` how long weights and index are left as they are. ``measured`` are shares that a
-    probe observed (``closed_book``, ``reading``, ``recall``, ``skill``) with the standard deviation of so small a
-    sample; they replace priors. ``popular`` is 0 for rare facts to 1 for popular ones. ``forgetting_matters``: what else
-    the model can do must survive. ``parts`` are there where knowledge is placed by how fast it changes.
+    ``retrain_days`` and ``refresh_days`` how long weights and index are left as they are. ``measured`` are shares that
+    a probe observed (``closed_book``, ``reading``, ``recall``, ``skill``) with the standard deviation of so small a
+    sample; they replace priors. ``popular`` is 0 for rare facts to 1 for popular ones. ``forgetting_matters``: what
+    else the model can do must survive. ``parts`` are there where knowledge is placed by how fast it changes.
     """
 
     task: str
@@ -135,7 +138,38 @@ def features_of(profile: Profile, pipeline: Pipeline) -> Features:
         trains_on=_given_behind(line, nodes),
         retrain_days=min(horizon, profile.number("scenario.retrain_days") or horizon),
         forgetting_matters=bool(profile.number("scenario.limit_forgetting")),
+        parts=_parts(profile, pipeline),
     )
+
+
+def _parts(profile: Profile, pipeline: Pipeline) -> tuple[Share, ...]:
+    """What is asked about by part of the corpus, where the profile tells how fast each changes.
+
+    What is asked about a part is taken to be as much as the training pairs about it say, else as its text.
+    """
+    names = part_names(profile)
+    if len(names) < 2 or not any(f"part.{n}.changed_per_day" in profile for n in names):  # noqa: PLR2004 - one is all
+        return ()
+    found = selected_parts(pipeline)
+    asked = {n: profile.number(f"part.{n}.train_pairs") for n in names}
+    if not sum(asked.values()):
+        asked = {n: profile.number(f"part.{n}.tokens", 1.0) for n in names}
+    total = sum(asked.values()) or 1.0
+    overall = profile.number("freshness.changed_per_day")
+    return tuple(
+        Share(
+            n,
+            asked[n] / total,
+            max(0.0, profile.number(f"part.{n}.changed_per_day", overall)),
+            indexed=_holds(found["index"], n),
+            taught=_holds(found["weights"], n),
+        )
+        for n in sorted(names)
+    )
+
+
+def _holds(parts: Parts, name: str) -> bool:
+    return parts is None or name in parts
 
 
 def probed(profile: Profile) -> tuple[tuple[str, float, float], ...]:
@@ -143,7 +177,7 @@ def probed(profile: Profile) -> tuple[tuple[str, float, float], ...]:
 
     Agresti and Coull 1998.
     """
-    count = profile.number("probe.pairs", _PROBE_PAIRS)
+    count = profile.number("probe.pairs") or _PROBE_PAIRS
     found = []
     for name, fact in _PROBED.items():
         if fact in profile:
@@ -238,7 +272,7 @@ def _given_behind(line: list[Node], nodes: Mapping[str, Node]) -> frozenset[str]
         if node.key in seen:
             continue
         seen.add(node.key)
-        for sources in node.inputs.values():
+        for sources in passed_on(node).values():
             for source in sources:
                 if isinstance(source, Given):
                     found.add(source.slot)

@@ -27,7 +27,7 @@ OTHER_TEXT = "something else"
 #: What a candidate looks like to a condition that does not ask for more.
 PLAIN: Mapping[str, Any] = {
     "techniques": [], "stages": [], "settings": {}, "bits": 16.0, "passages": 0.0, "student_ratio": 1.0,
-    "trains_on": [], "trained_with_passages": False,
+    "trains_on": [], "trains_on_private": False, "trained_with_passages": False,
 }  # fmt: skip
 _ORDERED = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _FEW = 4  # stages of one kind, or texts of one fact, whose combinations are all tried
@@ -168,6 +168,8 @@ class Grid:
         choices["trains_on"] = [list(c) for n in range(len(slots) + 1) for c in itertools.combinations(slots, n)]
         if not learns or "trains_on" not in fields:
             choices["trains_on"] = [[]]
+        private = learns and "trains_on_private" in fields
+        choices["trains_on_private"] = [False, True] if private else [False]
         reads = "retrieve" in kinds and learns and "trained_with_passages" in fields
         choices["trained_with_passages"] = [False, True] if reads else [False]
         choices["settings"] = self._settings([p for p in read if settings_path(p)], kinds)

@@ -3,7 +3,8 @@
 A question about facts is answered where the passage is found and read, or where the weights know it; behaviour is
 answered by skill. Techniques change one of these (see ``answerer``):
 
-    facts     = form · (sure + (1 - sure) · (found + (1 - found) · misled · rest)), found = recall · reading · fresh_index
+    found     = recall · reading · fresh_index
+    facts     = form · (sure + (1 - sure) · (found + (1 - found) · misled · rest))
     facts     = form · know · fresh_weights, where nothing is retrieved
     behaviour = skill
     both      = mean of the two

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from kistack.advisor.candidates import Composed, candidates
-from kistack.advisor.choice import Judged, front, gap, gives_up, ranked, rival, upkeep_of
-from kistack.advisor.conditions import Judge
-from kistack.advisor.features import Features, features_of
-from kistack.advisor.limits import Bounds, below_least, bounds, rejections
-from kistack.advisor.policies import Rule, load_policies, policy_paths
-from kistack.advisor.quality import Prediction, predict
-from kistack.domain.advice import Candidate, Reason, Recommendation, Rejection, Strength
+from kistack.advisor.alternatives import Alternative, alternatives
+from kistack.advisor.changes import WhatIf
+from kistack.advisor.choice import Judged, front, gap, gives_up, rival
+from kistack.advisor.inverse import read_target, what_must_change
+from kistack.advisor.judging import Bench, Judgement
+from kistack.advisor.policies import Rule
+from kistack.advisor.sensitivity import flips
+from kistack.domain.advice import Recommendation
 from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
-from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
 from kistack.plugins.host import Host
 
@@ -36,155 +35,71 @@ def advise(
     Raises:
         InputError: a policy file cannot be read or used (``InvalidInput`` lists every mistake).
     """
-    rules = load_policies(policy_paths(scenario.policies, host.policies()))
-    judge = Judge(profile)
-    notes: list[str] = []
-    given = bounds(scenario, profile)
-    found = candidates(profile, host, notes, calibration=calibration)
-    bench = _Bench(profile, host, given, rules, judge, calibration)
-    judged = [bench.judged(c, number) for number, c in enumerate(found)]
-    margin = profile.number("scenario.indifference", scenario.indifference)
-    order = ranked(judged, margin)
-    notes += _rule_notes(rules, judge)
-    notes += _choice_notes(order, margin)
-    notes += _calibration_notes(order, calibration, profile)
+    return recommended(Bench(scenario, profile, host, calibration))
+
+
+def recommended(bench: Bench) -> Recommendation:
+    """What a bench recommends under its scenario's own facts."""
+    judgement, others = bench.judgement, alternatives(bench)
+    order = judgement.order
+    notes = [
+        *bench.notes(),
+        *_rule_notes(bench.rules, judgement),
+        *(a.because for a in others),
+        *_choice_notes(order, judgement.margin),
+        *_probe_note(order, judgement.margin, bench.profile),
+        *_calibration_notes(order, bench.calibration, bench.profile),
+    ]
     return Recommendation(
         candidates=tuple(j.candidate for j in order),
-        profile=profile.digest,
+        profile=bench.profile.digest,
         notes=tuple(dict.fromkeys(notes)),
         front=front(order),
-        context=_context(order, margin, rules, judge),
+        context=_context(bench, judgement, others),
     )
 
 
-class _Bench:
-    """What candidates share while they are judged."""
+def explained(bench: Bench, *, target: str = "", thorough: bool = False) -> Recommendation:
+    """The recommendation with what would flip it, and what must change for ``target`` to win where one is asked for.
 
-    def __init__(
-        self,
-        profile: Profile,
-        host: Host,
-        given: Bounds,
-        rules: Sequence[Rule],
-        judge: Judge,
-        calibration: Calibration,
-    ) -> None:
-        self.profile = profile
-        self.host = host
-        self.given = given
-        self.rules = rules
-        self.judge = judge
-        self.calibration = calibration
-        self._seen: dict[Features, Prediction] = {}
+    ``context`` gains ``flips``, ``ranges``, ``not_searched`` and, for a target, ``what_must_change``. ``thorough``
+    looks for flips without a bound on cost.
 
-    def prediction(self, features: Features) -> Prediction:
-        """Quality, worked out once for equal features."""
-        if features not in self._seen:
-            self._seen[features] = predict(features)
-        return self._seen[features]
-
-    def judged(self, found: Composed, number: int) -> Judged:
-        """One candidate with its quality, reasons and rejections."""
-        broken = rejections(found, self.given)
-        if found.pipeline is None:
-            return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=tuple(broken)), number)
-        features = features_of(self.profile, found.pipeline)
-        prediction = self.prediction(features)
-        reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
-        reasons += _rule_reasons(found, features, self, broken)
-        reasons += _shown_by_runs(found.plan.techniques, self.calibration)
-        plain = _candidate(found, prediction, reasons, broken)
-        own = self.host.judge(plain, self.profile)
-        broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-        candidate = _candidate(found, prediction, [*reasons, *own], broken)
-        if (short := below_least(candidate.high, self.given)) is not None:
-            candidate = replace(candidate, rejections=(*candidate.rejections, short))
-        return Judged(candidate, number, prediction, upkeep_of(self.profile, found.pipeline, features))
+    Raises:
+        InputError: ``target`` names no techniques.
+    """
+    wanted = read_target(target) if target else ""
+    advice = recommended(bench)
+    context = {**advice.context, **flips(bench, thorough=thorough).to_json()}
+    if wanted:
+        context["what_must_change"] = what_must_change(bench, wanted).to_json()
+    return replace(advice, context=context)
 
 
-def _candidate(
-    found: Composed, prediction: Prediction, reasons: Sequence[Reason], broken: Sequence[Rejection]
-) -> Candidate:
-    """The candidate at its expected quality, moved by what the reasons beside the prediction say."""
-    assert found.pipeline is not None
-    moved = sum(r.points for r in reasons) - prediction.points
-    quality, low, high = (min(100.0, max(0.0, p + moved)) for p in (prediction.points, prediction.low, prediction.high))
-    return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
-
-
-def _shown_by_runs(techniques: Sequence[str], calibration: Calibration) -> list[Reason]:
-    """By how many points what ran here moves the expectation."""
-    name = "+".join(techniques) or "nothing"
-    known = calibration.of("quality", name)
-    if not known.offset:
-        return []
-    ran = f"{known.runs} of {name}" if known.runs else f"none of {name}, so partly"
-    because = f"plans that ran here scored otherwise than predicted ({ran})"
-    strength: Strength = "prefers" if known.offset > 0 else "avoids"
-    return [Reason("calibration/quality", strength, because, ("this project's runs",), known.offset)]
-
-
-def _term_reason(name: str, points: float, because: str, sources: tuple[str, ...]) -> Reason:
-    strength = "prefers" if points > 0 else "avoids" if points < 0 else "notes"
-    return Reason(f"quality/{name}", strength, because, sources, points)  # type: ignore[arg-type]
-
-
-def _rule_reasons(found: Composed, features: Features, bench: _Bench, broken: list[Rejection]) -> list[Reason]:
-    """Reasons of the rules that hold for this candidate; what they forbid or miss is added to ``broken``."""
-    techniques = found.plan.techniques
-    stages = [s.use for s in found.plan.steps]
-    view = _view(found, features)
-    reasons = []
-    for rule in bench.rules:
-        concerned = rule.concerns(techniques, stages)
-        if rule.strength == "requires":
-            concerned = not concerned
-        if not concerned or not bench.judge.ask(rule.when, view).holds:
-            continue
-        if rule.strength == "requires":
-            wanted = " or ".join(rule.techniques)
-            broken.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
-        elif rule.strength == "forbids":
-            without = " and ".join(rule.techniques)
-            broken.append(Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}"))
-        reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
-    return reasons
-
-
-def _view(found: Composed, features: Features) -> dict[str, Any]:
-    """What conditions see of a candidate; numbers are doubles."""
-    last = features.changes[-1].bits[1] if features.changes else 16.0
-    ratio = 1.0
-    for change in features.changes:
-        ratio *= change.ratio
-    return {
-        "techniques": list(found.plan.techniques),
-        "stages": [s.use for s in found.plan.steps],
-        "settings": {s.kind: _doubles(dict(s.with_)) for s in found.plan.steps},
-        "bits": last,
-        "passages": features.passages,
-        "student_ratio": ratio,
-        "trains_on": sorted(features.trains_on),
-        "trained_with_passages": any(c.with_passages for c in features.changes),
+def what_if(made: WhatIf, before: Bench, after: Bench, *, target: str = "", thorough: bool = False) -> Recommendation:
+    """The recommendation under changes; ``context["what_if"]`` says what was changed and how the choice moved."""
+    advice = explained(after, target=target, thorough=thorough)
+    moved = {
+        "changes": [asdict(c) for c in made.told(after.profile)],
+        "before": _choice(before.judgement),
+        "after": _choice(after.judgement),
     }
+    return replace(advice, context={**advice.context, "what_if": moved})
 
 
-def _doubles(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _doubles(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_doubles(v) for v in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _choice(judgement: Judgement) -> dict[str, Any] | None:
+    """The recommended plan in a few numbers; None where nothing is feasible."""
+    if judgement.best is None:
+        return None
+    c = judgement.best.candidate
+    costs = ("seconds", "latency_seconds", "serving_peak_bytes", "bytes", "money")
+    return {"name": c.name, "points": c.quality, **{n: c.estimate.cost(n) for n in costs}}
 
 
-def _rule_notes(rules: Sequence[Rule], judge: Judge) -> list[str]:
+def _rule_notes(rules: Sequence[Rule], judgement: Judgement) -> list[str]:
     """Notes about the whole scenario, and rules that nobody could evaluate."""
-    told = [
-        r.because
-        for r in rules
-        if r.strength == "notes" and not r.techniques and not r.when.asks_candidate and judge.ask(r.when).holds
-    ]
-    faults = judge.faults
+    told = [r.because for r in judgement.held if r.strength == "notes" and not r.techniques]
+    faults = judgement.faults
     skipped = [f"rule {r.id} ({r.where}) was skipped: {faults[r.when.text]}" for r in rules if r.when.text in faults]
     return told + skipped
 
@@ -234,16 +149,32 @@ def _calibration_notes(order: Sequence[Judged], calibration: Calibration, profil
     return [line] if line else []
 
 
-def _context(order: Sequence[Judged], margin: float, rules: Sequence[Rule], judge: Judge) -> dict[str, Any]:
+def _probe_note(order: Sequence[Judged], margin: float, profile: Profile) -> list[str]:
+    """What a probe would settle, where the choice is uncertain and nothing was probed."""
+    number = rival(order)
+    if number is None or "probe.closed_book" in profile or profile.number("pairs.train") < 1:
+        return []
     kept = [j for j in order if j.candidate.kept]
+    found = gap(kept[0], kept[number], margin)
+    if found.tied or found.confidence >= _SURE:
+        return []
+    settled = "what the base model answers by itself"
+    if profile.text("corpus.identity"):
+        settled += ", what it reads off a passage and what retrieval finds"
+    return [f"a probe would measure {settled} on a few training pairs, which is assumed here: kistack advise --probe"]
+
+
+def _context(bench: Bench, judgement: Judgement, others: Sequence[Alternative]) -> dict[str, Any]:
+    order, margin, kept = judgement.order, judgement.margin, judgement.kept
     context: dict[str, Any] = {
         "schema": CONTEXT_SCHEMA,
         "indifference": margin,
         "upkeep_seconds_per_day": [round(j.upkeep.total, 3) for j in order],
         "rules": {
-            "held": [r.id for r in rules if not r.when.asks_candidate and judge.ask(r.when).holds],
-            "asked_per_candidate": [r.id for r in rules if r.when.asks_candidate],
+            "held": [r.id for r in judgement.held],
+            "asked_per_candidate": [r.id for r in bench.rules if r.when.asks_candidate],
         },
+        "alternatives": [a.to_json() for a in others],
     }
     if kept:
         highest = max(j.candidate.quality for j in kept)
@@ -252,10 +183,12 @@ def _context(order: Sequence[Judged], margin: float, rules: Sequence[Rule], judg
         ]
     number = rival(order)
     if number is not None:
+        found = gap(kept[0], kept[number], margin)
         context["runner_up"] = {
             "index": number,
             "name": kept[number].candidate.name,
-            "difference": asdict(gap(kept[0], kept[number], margin)),
+            "difference": asdict(found),
             "gives_up": gives_up(kept[0], kept[number]),
         }
+        context["sure"] = "tied" if found.tied else "sure" if found.confidence >= _SURE else "unsure"
     return context

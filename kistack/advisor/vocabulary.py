@@ -61,18 +61,19 @@ _SECTIONS: dict[str, dict[str, Known]] = {
     "corpus": {
         "documents": Known("count", always=True), "bytes": _NUMBER, "tokens": _COUNT, "skipped": _COUNT,
         "duplicates": _COUNT, "near_duplicates": _COUNT, "identity": _TEXT, "dated": _COUNT, "licence": _TEXT,
-        "languages": _TEXT, "formats": _TEXT, "topics": _TEXT, "parts": _COUNT,
+        "languages": _TEXT, "formats": _TEXT, "topics": _TEXT, "parts": _TEXT,
     },
     "freshness": {
         "source": _ORIGINS, "changed_per_day": _NUMBER, "changed_low": _NUMBER, "changed_high": _NUMBER,
         "half_life_days": _NUMBER, "added_per_day": _NUMBER, "removed_per_day": _NUMBER, "age_days": _NUMBER,
-        "after_cutoff": _SHARE,
+        "after_cutoff": _SHARE, "intervals": _TEXT,
     },
     "pairs": {
         "train": _COUNT, "test": _COUNT, "split": _TEXT, "identity": _TEXT, "train_bytes": _NUMBER,
         "test_bytes": _NUMBER, "prompt_tokens": _NUMBER, "answer_tokens": _NUMBER, "answer_words": _NUMBER,
         "question_words": _NUMBER, "leakage": _SHARE, "answers_in_corpus": _SHARE, "gold": _COUNT,
-        "gold_unknown": _COUNT,
+        "gold_unknown": _COUNT, "near_leakage": _SHARE, "short_answers": _SHARE, "distinct_answers": _COUNT,
+        "labels": _FLAG,
     },
     "items": {"identity": _TEXT},
     "model": _MODEL,
@@ -99,6 +100,7 @@ _CANDIDATE: dict[str, Known] = {
     "passages": Known("count", always=True),
     "student_ratio": Known("number", high=1, always=True),
     "trains_on": Known("names", values=("corpus", "pairs"), always=True),
+    "trains_on_private": Known("flag", always=True),
     "trained_with_passages": Known("flag", always=True),
 }
 

@@ -40,7 +40,7 @@ def refine(
     limit: float = LIMIT_SECONDS,
     notify: Callable[[str], None] = lambda _line: None,
 ) -> Facts:
-    """This machine's facts with what the installed profilers measure of it.
+    """A machine's facts with what the installed profilers measure of it.
 
     A profiler's fact replaces one that was assumed and adds one that was missing; what the core measured itself stays.
     A profiler that fails, hangs or lacks a package changes nothing: the facts it would have measured say why.
@@ -83,11 +83,12 @@ def merge(facts: Facts, found: Mapping[str, Fact], name: str) -> Facts:
 def _excuse(facts: Facts, wanted: Mapping[str, Fact], reason: str) -> Facts:
     """Facts in which those that a profiler was to measure, and that stay assumed, say why."""
     return {
-        n: replace(f, why=f"{f.why}; {reason}") if n in wanted and f.source == "assumed" else f for n, f in facts.items()
+        n: replace(f, why=f"{f.why}; {reason}") if n in wanted and f.source == "assumed" else f
+        for n, f in facts.items()
     }
 
 
-def _measured(  # noqa: PLR0913 - what one measurement depends on
+def _measured(
     host: Host,
     entry: Entry,
     facts: Facts,
@@ -110,7 +111,7 @@ def _measured(  # noqa: PLR0913 - what one measurement depends on
                 return kept
     notify(f"{stage.name} measures this machine, once")
     try:
-        found = host.guard(stage.name, "run", lambda: _run(entry, caches[0].folder, limit))
+        found: Facts = host.guard(stage.name, "run", lambda: _run(entry, caches[0].folder, limit))
         section, kept_as = "profiler", key
     except KistackError as error:
         reason = " ".join(error.message.split())[:300]

@@ -11,6 +11,7 @@ from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord, SystemScore
 from kistack.domain.scenario import Scenario
+from kistack.evaluation.probes import DEFAULT_PAIRS, Probe
 from kistack.execution.events import Event
 
 #: Workspaces by the identity of their scenario, which is kept with it so that the identity stays taken.
@@ -34,9 +35,33 @@ def profile(scenario: Scenario, *, refresh: bool = False) -> Profile:
     return workspace(scenario).profile(refresh=refresh)
 
 
-def advise(scenario: Scenario) -> Recommendation:
-    """Judge every combination of the four techniques for this scenario."""
-    return workspace(scenario).advise()
+def probe(scenario: Scenario, pairs: int = DEFAULT_PAIRS, *, on_event: Callable[[Event], None] | None = None) -> Probe:
+    """Ask the base model some training pairs; the shares it answers replace assumptions of the advice from then on.
+
+    Raises:
+        InputError: there are no training pairs, or the metric is no share of items.
+        PlanError: there is no base model, or nothing installed opens it or scores answers.
+        KistackError: a step failed or was stopped; what was finished is kept.
+    """
+    return workspace(scenario).probe(pairs, on_event=on_event)
+
+
+def advise(
+    scenario: Scenario, *, changes: Mapping[str, object] | None = None, what_must_change: str = ""
+) -> Recommendation:
+    """Judge every combination of the four techniques for this scenario, and look for what would flip the choice.
+
+    Args:
+        scenario: what the user declares; it stays as it is.
+        changes: a what-if: keys of the scenario file (``limits.memory``) and facts of the profile (``pairs.train``)
+            with other values, as text or numbers.
+        what_must_change: techniques (``distill``, ``retrieve+tune``, ``nothing``) to ask what must change for.
+
+    Raises:
+        InvalidInput: changes of unknown keys, or to values that do not fit, all at once.
+        InputError: ``what_must_change`` names no techniques, or a policy cannot be used.
+    """
+    return workspace(scenario).advise(changes=changes, what_must_change=what_must_change)
 
 
 def compose(plan: Plan, scenario: Scenario) -> Pipeline:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from kistack.advisor.recommend import advise
+from kistack.advisor.changes import WhatIf
+from kistack.advisor.judging import Bench
+from kistack.advisor.recommend import explained, what_if
 from kistack.bundle.admission import admit
 from kistack.bundle.profilers import refine
 from kistack.composition.composer import compose
-from kistack.composition.pipeline import Node, Pipeline
+from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
 from kistack.domain.calibration import UNCALIBRATED, Calibration
-from kistack.domain.facts import Profile
+from kistack.domain.facts import Fact, Profile
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
 from kistack.domain.scenario import Device, Scenario, load_scenario
 from kistack.errors import InputError
+from kistack.evaluation.probe_nodes import retriever_of
+from kistack.evaluation.probes import DEFAULT_PAIRS, Probe, any_stored, grounds_of, stored, unprobed, without_probe
 from kistack.plugins.host import Host, default_host
 from kistack.profiling.assembly import profile
 from kistack.profiling.corpus import load_corpus, write_corpus
@@ -57,7 +63,7 @@ class Workspace:
         self._notify = notify
         self._profile: Profile | None = None
         self._calibration = UNCALIBRATED
-        self._memo: dict[Any, Node] = {}
+        self._memo: dict[Any, Any] = {}
 
     @classmethod
     def find(
@@ -97,6 +103,9 @@ class Workspace:
     def profile(self, *, refresh: bool = False) -> Profile:
         """The facts of this project; what has not changed since the last time is taken from the cache.
 
+        A probe's shares are among them while what it rests on stands; where there is none, ``probe.pairs`` is 0 and
+        says why.
+
         Raises:
             DataError: documents or pairs cannot be used.
             ModelError: a model cannot be found or read.
@@ -108,9 +117,38 @@ class Workspace:
 
                 remove(cache)
             measure = partial(refine, self.host, refresh=refresh, notify=self._notify)
-            self._profile = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure)
+            found = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure)
+            self._profile = found.updated(self._probed(found))
             self._memo.clear()
         return self._profile
+
+    def _probed(self, found: Profile) -> dict[str, Fact]:
+        """The facts of the probe that stands for this profile, or why there is none."""
+        folder = self.project.probes
+        if not any_stored(folder):
+            return unprobed(folder, {})
+        grounds = grounds_of(found, self.host, retriever_of(found, self.host)[0])
+        kept = stored(folder, grounds)
+        return kept.facts() if kept is not None else unprobed(folder, grounds)
+
+    def probe(self, pairs: int = DEFAULT_PAIRS, *, on_event: Callable[[Event], None] | None = None) -> Probe:
+        """Put some training pairs to the base model without documents, with gold and with retrieved passages.
+
+        How long it will take is told first. What it finds is kept, and used by ``profile``, ``advise`` and ``run``
+        until the base model, the pairs, the documents, the retriever or the metric change; until then it is not asked
+        again unless for more pairs.
+
+        Raises:
+            InputError: there are no training pairs, or the metric is no share of items.
+            PlanError: there is no base model, or nothing installed opens it or scores answers.
+            KistackError: a step failed or was stopped; what was finished is kept.
+        """
+        from kistack.bundle.probing import probe
+
+        found = probe(self, pairs, notify=self._notify, on_event=on_event)
+        self._profile = without_probe(self.profile()).updated(found.facts())
+        self._memo.clear()
+        return found
 
     def calibration(self) -> Calibration:
         """What the runs of this project say of predictions, as the last one that ended left it."""
@@ -120,9 +158,37 @@ class Workspace:
             self._memo.clear()
         return self._calibration
 
-    def advise(self) -> Recommendation:
-        """Judge every combination for this project."""
-        return advise(self.scenario, self.profile(), self.host, calibration=self.calibration())
+    def advise(
+        self, *, changes: Mapping[str, object] | None = None, what_must_change: str = "", thorough: bool = False
+    ) -> Recommendation:
+        """Judge every combination for this project, and look for what would flip the choice.
+
+        Args:
+            changes: keys of the scenario file and facts of the profile with other values, for a what-if.
+            what_must_change: techniques (``distill``, ``retrieve+tune``, ``nothing``) to ask what must change for.
+            thorough: look for flips without a bound on cost.
+
+        Raises:
+            InvalidInput: changes of unknown keys, or to values that do not fit, all at once.
+            InputError: ``what_must_change`` names no techniques, or a policy cannot be used.
+        """
+        bench = Bench(self.scenario, self.profile(), self.host, self.calibration())
+        if not changes:
+            return explained(bench, target=what_must_change, thorough=thorough)
+        made = WhatIf(changes, self.scenario, self.profile())
+        other = Bench(made.changed, self._profile_under(made), self.host, self.calibration())
+        return what_if(made, bench, other, target=what_must_change, thorough=thorough)
+
+    def _profile_under(self, made: WhatIf) -> Profile:
+        """The profile under changes; what must be measured for them is not kept."""
+        profiled = self.profile()
+        if made.changed is not self.scenario:
+            with tempfile.TemporaryDirectory(prefix="kistack-") as folder:
+                kept, cache = self.project.prepare() / "cache", Path(folder, "cache")
+                if kept.is_dir():
+                    shutil.copytree(kept, cache)
+                profiled = profile(made.changed, sources=self.host.sources(), cache=cache)
+        return profiled.updated(made.facts)
 
     def compose(self, plan: Plan, *, where: str = "plan", evaluation: bool = True) -> Pipeline:
         """Bind a plan to the installed stages.
@@ -153,13 +219,24 @@ class Workspace:
         """Keys of the nodes whose results are in the store and whole."""
         return {n.key for n in pipeline.nodes if self.store.lookup(n.key) is not None}
 
-    def inputs(self, pipeline: Pipeline) -> dict[str, Artifact]:
-        """The scenario's own inputs that the pipeline reads, brought into the store; by identity."""
+    def inputs(
+        self, pipeline: Pipeline, writers: Mapping[str, Callable[[Path], None]] | None = None
+    ) -> dict[str, Artifact]:
+        """The inputs that the pipeline reads, brought into the store; by identity.
+
+        ``writers``, by identity, write those that are not the scenario's own.
+        """
+        writers = writers or {}
         brought: dict[str, Artifact] = {}
         for identity, found in pipeline.given.items():
             facts = {n: float(v) for n, v in found.facts.items() if n != "bytes"}
             brought[identity] = self.store.put(
-                found.kind, found.format, self._writer(found.kind), identity, facts=facts, facets=found.facets
+                found.kind,
+                found.format,
+                writers.get(identity) or self._writer(found.kind),
+                identity,
+                facts=facts,
+                facets=found.facets,
             )
         return brought
 

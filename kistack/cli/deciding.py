@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, host, workspace_at
 from kistack.errors import InputError
+
+if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
+    from kistack.evaluation.probes import Probe
+
+#: ``kistack.evaluation.probes.DEFAULT_PAIRS``, which ``--help`` must not import.
+DEFAULT_PAIRS = 40
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,10 +51,26 @@ TargetOption = Annotated[
 ]
 
 
-def profile(
+ProbeOption = Annotated[
+    bool, typer.Option("--probe", help="Ask the base model some training pairs first; the time is told before.")
+]
+ProbePairsOption = Annotated[int, typer.Option("--probe-pairs", min=1, help="How many pairs --probe asks.")]
+
+
+def _ask(place: Workspace, pairs: int) -> Probe:
+    """Probe, showing how far it is."""
+    from kistack.cli.progress import RunDisplay
+
+    with RunDisplay() as display:
+        return place.probe(pairs, on_event=display)
+
+
+def profile(  # noqa: PLR0913 - one parameter per option
     folder: FolderOption = Path(),
     *,
     target: TargetOption = "",
+    probe: ProbeOption = False,
+    probe_pairs: ProbePairsOption = DEFAULT_PAIRS,
     targets: Annotated[bool, typer.Option("--list-targets", help="List the machines known by name.")] = False,
     export: Annotated[Path | None, typer.Option("--export", help="Write this machine's facts to a file.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure again instead of using the cache.")] = False,
@@ -72,25 +95,50 @@ def profile(
         out.text(str(written))
         return
     place = workspace_at(folder)
-    found = (place.targeting(target) if target else place).profile(refresh=refresh)
+    place = place.targeting(target) if target else place
+    found = place.profile(refresh=refresh)
+    if probe:
+        _ask(place, probe_pairs)
+        found = place.profile()
     out.result(profile_page(found, brief=brief), found.to_json(), as_json=as_json)
 
 
-def advise(
+def advise(  # noqa: PLR0913 - one option a way of asking
     folder: FolderOption = Path(),
     *,
     target: TargetOption = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show every candidate.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every candidate, and look for every flip.")] = False,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What if: another value of a key or fact. Nothing is written."),
+    ] = None,
+    wanted: Annotated[
+        str,
+        typer.Option("--what-must-change", metavar="for=TECHNIQUES", help="What must change for these to win."),
+    ] = "",
+    probe: ProbeOption = False,
+    probe_pairs: ProbePairsOption = DEFAULT_PAIRS,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge every combination of the techniques and recommend one, with reasons."""
+    """Judge every combination of the techniques and recommend one, with reasons and what would change it."""
+    from kistack.advisor.changes import split_changes
     from kistack.domain.planfile import dump_plan
     from kistack.reporting.advice import advice_document, advice_page
+    from kistack.reporting.probes import probe_page
 
+    changes = split_changes(changed or ())
+    if changes and output is not None:
+        raise InputError("a what-if writes nothing, so --set and --output exclude each other",
+                         "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
     place = workspace_at(folder)
-    advice = (place.targeting(target) if target else place).advise()
-    out.result(advice_page(advice, every=every), advice_document(advice), as_json=as_json)
+    place = place.targeting(target) if target else place
+    asked = _ask(place, probe_pairs) if probe else None
+    advice = place.advise(changes=changes, what_must_change=wanted, thorough=every)
+    page, document = advice_page(advice, every=every), advice_document(advice)
+    if asked is not None:
+        page, document = [*page, *probe_page(asked)], {**document, "probe": asked.to_json()}
+    out.result(page, document, as_json=as_json)
     if output is not None:
         if not advice.kept:
             raise InputError("no combination keeps the limits, so there is no plan to write", "loosen a limit")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kistack.composition.matching import alternatives, came_through, meets, virtual_type, with_article
 from kistack.composition.pipeline import Bound, Ref
 from kistack.composition.requests import Broken, Request, Unmet
+from kistack.composition.selection import selected
 from kistack.domain.artifacts import Type
 from kistack.plugins.host import default_settings
 from kistack.plugins.stages import Port, Stage, Traits
@@ -32,7 +33,7 @@ def bind(bench: Workbench, request: Request, traits: Traits) -> dict[str, tuple[
     for name, port in traits.consumes.items():
         found = _from_slots(bench, request, name, port)
         if found:
-            bound[name] = found
+            bound[name] = tuple(selected(bench, request, b) if b.type.kind == port.kind else b for b in found)
         else:
             empty.append(name)
     for name, found in list(bound.items()):
@@ -160,6 +161,7 @@ def _insert(
             step=request.step,
             purpose=request.purpose,
             auto=True,
+            select=request.select,
         )
     )
     if node is None:

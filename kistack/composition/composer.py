@@ -10,6 +10,7 @@ from kistack.composition.folding import fold
 from kistack.composition.matching import main_out
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref, closure
 from kistack.composition.requests import Request
+from kistack.composition.selection import reads_selection, selection_notes
 from kistack.composition.starting import given_types, place_sources
 from kistack.composition.systems import systems_of
 from kistack.composition.workbench import Workbench
@@ -28,7 +29,7 @@ def compose(
     *,
     where: str = "plan",
     evaluation: bool = True,
-    memo: dict[Any, Node] | None = None,
+    memo: dict[Any, Any] | None = None,
     calibration: Calibration = UNCALIBRATED,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.
@@ -49,6 +50,7 @@ def compose(
     given = given_types(profile)
     for slot, found in given.items():
         bench.slots[slot] = Bound(Given(slot, found), found)
+    bench.given = dict(bench.slots)
     sources = place_sources(bench, plan)
     start = dict(bench.slots)
     written = _place_steps(bench, plan, where)
@@ -71,7 +73,7 @@ def compose(
         served=served,
         systems=systems,
         estimate=fold(bench.nodes, given, delivered.values(), served.values(), first.serving),
-        notes=tuple(notes),
+        notes=(*notes, *selection_notes(bench.nodes, profile)),
     )
 
 
@@ -100,6 +102,8 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             continue
         traits = bench.host.guard(stage.name, "traits", partial(stage.traits, settings))
         if not traits.produces and traits.opens:
+            if step.select:
+                bench.problems.append(Problem(spot, *_nothing_to_select(step)))
             opener = Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True))
             bench.chosen.append((traits.opens, opener))
             continue
@@ -110,7 +114,9 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             bench.problems.append(Problem(spot, *fault))
             bench.poisoned.update(outs.values())
             continue
-        node = bench.place(Request(stage, settings, spot, redirect=step.from_, step=number - 1))
+        node = bench.place(Request(stage, settings, spot, redirect=step.from_, step=number - 1, select=step.select))
+        if step.select and node is not None and not reads_selection(bench.nodes, node):
+            bench.problems.append(Problem(spot, *_nothing_to_select(step)))
         for position, (name, out) in enumerate(traits.produces.items()):
             slot = step.as_ if position == 0 and step.as_ else outs[name]
             if node is None:
@@ -121,6 +127,13 @@ def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bo
             bench.poisoned.discard(slot)
             written[slot] = (bound, out.serve)
     return written
+
+
+def _nothing_to_select(step: Step) -> tuple[str, str]:
+    return (
+        f"{step.use} reads neither the scenario's documents nor its pairs, so there is nothing to select",
+        "leave out select, or put it on the step that reads them",
+    )
 
 
 def _guess_slot(step: Step) -> str:

@@ -25,7 +25,8 @@ class Broken(Exception):
 class Request:
     """One stage to be put to work, as a step asks for it or as the composer does.
 
-    ``content`` is what its result depends on beside its inputs: the digest of the files a source reads.
+    ``content`` is what its result depends on beside its inputs: the digest of the files a source reads. ``select`` are
+    the parts of the corpus it may read (empty: all); what is put in for it reads these too.
     """
 
     stage: Stage
@@ -36,3 +37,4 @@ class Request:
     step: int | None = None
     purpose: str = "step"
     auto: bool = False
+    select: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from kistack.composition.pipeline import Bound, Ref
 from kistack.composition.requests import Request
@@ -43,7 +44,25 @@ def _facts(profile: Profile, section: str, names: Mapping[str, str]) -> dict[str
 
 
 def place_sources(bench: Workbench, plan: Plan) -> set[str]:
-    """Fill the model slots with the sources that the profile names; returns their nodes' keys."""
+    """Fill the model slots with the sources that the profile names; returns their nodes' keys.
+
+    Plans that share a memo and a base share them: claiming a reference looks at files.
+    """
+    mark = ("sources", plan.base, bench.seed)
+    kept: Any = bench.memo.get(mark)
+    if kept is None:
+        keys = _placed(bench, plan)
+        if not bench.problems:
+            slots = {s: bench.slots[s] for s in MODEL_SLOTS if s in bench.slots}
+            bench.memo[mark] = (keys, {k: bench.nodes[k] for k in keys}, slots)
+        return keys
+    keys, nodes, slots = kept
+    bench.nodes.update(nodes)
+    bench.slots.update(slots)
+    return set(keys)
+
+
+def _placed(bench: Workbench, plan: Plan) -> set[str]:
     keys = set()
     for slot, section in MODEL_SLOTS.items():
         own = bench.profile.text(f"{section}.reference")

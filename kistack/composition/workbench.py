@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import machinery
 from importlib import util as importing
 from typing import Any
@@ -38,13 +39,15 @@ class Workbench:
         profile: Profile,
         host: Host,
         seed: int,
-        memo: dict[Any, Node] | None = None,
+        memo: dict[Any, Any] | None = None,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
         self.profile = profile
         self.host = host
         self.seed = seed
         self.slots: dict[str, Bound] = {}
+        #: The scenario's own inputs, whatever the slots of their names hold by now.
+        self.given: Mapping[str, Bound] = {}
         self.poisoned: set[str] = set()
         self.nodes: dict[str, Node] = {}
         self.problems: list[Problem] = []
@@ -77,6 +80,7 @@ class Workbench:
         bench = Workbench(self.profile, self.host, self.seed, self.memo, self.calibration)
         bench.nodes = self.nodes
         bench.slots = {**self.slots}
+        bench.given = self.given
         bench.chosen = self.chosen
         return bench
 
@@ -246,8 +250,9 @@ class Workbench:
         return self.calibration.corrected(stated, request.stage.name, machine, kinds)
 
 
+@cache
 def _is_installed(package: str) -> bool:
-    """Whether a module can be imported, found without importing the packages it lies in."""
+    """Whether a module can be imported, found without importing the packages it lies in; looked up once a process."""
     top, *rest = package.split(".")
     spec = importing.find_spec(top)
     name = top

@@ -61,7 +61,7 @@ def presets() -> Mapping[str, Preset]:
 
 
 def _preset(key: str, row: Mapping[str, Any]) -> Preset:
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.items()}
     return Preset(key=key, **values)
 
 

@@ -14,7 +14,8 @@ class Step(BaseModel):
     """One use of a stage.
 
     ``with`` are its settings, ``from`` redirects a port to another slot, ``as`` writes the main output to
-    another slot.
+    another slot. ``select`` names parts of the corpus (``!name`` all but that one): the step reads only documents of
+    these parts, and only pairs whose gold documents all lie in them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -23,6 +24,20 @@ class Step(BaseModel):
     with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
     from_: Mapping[str, str] = Field(default_factory=dict, alias="from")
     as_: str = Field(default="", alias="as")
+    select: tuple[str, ...] = ()
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("select")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not name.removeprefix("!").strip():
+                raise ValueError(f"{name!r} names no part of the corpus")
+        return value
 
     @property
     def kind(self) -> str:
@@ -38,6 +53,8 @@ class Step(BaseModel):
             out["from"] = dict(self.from_)
         if self.as_:
             out["as"] = self.as_
+        if self.select:
+            out["select"] = list(self.select)
         return out
 
 

@@ -80,31 +80,6 @@ class Task(_Part):
     at_least: Share | None = Field(None, description="the least acceptable value of the metric, such as 70%")
 
 
-class CorpusPart(_Part):
-    """Documents of one kind: a folder or file, and what may be done with them."""
-
-    path: ScenarioPath = Field(description="a folder or file of documents")
-    part: str = Field("", description="a name for these documents (default: the name of the folder)")
-    erasable: bool = Field(False, description="yes where people may ask for deletion: it is never trained on")
-    per_user_access: bool = Field(False, description="yes where not everyone may see all of it: it is never trained on")
-    licence: str = Field("", description="the licence of these documents")
-
-    @property
-    def name(self) -> str:
-        """``part``, or the name of the folder or file."""
-        return self.part or self.path.stem or "corpus"
-
-
-class Split(_Part):
-    """Which pairs are held out for the evaluation."""
-
-    test: Share = Field(0.3, gt=0, lt=1, description="share of the pairs to hold out, such as 30%")
-    by: Literal["auto", "document", "entity", "declared"] = Field(
-        "auto",
-        description="auto, document (no gold document on both sides), entity (no group on both sides) or declared",
-    )
-
-
 class Changes(_Part):
     """How fast the documents change: declared, or to be measured.
 
@@ -137,6 +112,35 @@ class Changes(_Part):
         return self.text
 
 
+class CorpusPart(_Part):
+    """Documents of one kind: a folder or file, and what may be done with them."""
+
+    path: ScenarioPath = Field(description="a folder or file of documents")
+    part: str = Field("", description="a name for these documents (default: the name of the folder)")
+    erasable: bool = Field(False, description="yes where people may ask for deletion: it is never trained on")
+    per_user_access: bool = Field(False, description="yes where not everyone may see all of it: it is never trained on")
+    licence: str = Field("", description="the licence of these documents")
+    changes: Changes | None = Field(
+        None,
+        description="how fast this part changes, where it is not to be as knowledge.changes says, such as 2%/month",
+    )
+
+    @property
+    def name(self) -> str:
+        """``part``, or the name of the folder or file."""
+        return self.part or self.path.stem or "corpus"
+
+
+class Split(_Part):
+    """Which pairs are held out for the evaluation."""
+
+    test: Share = Field(0.3, gt=0, lt=1, description="share of the pairs to hold out, such as 30%")
+    by: Literal["auto", "document", "entity", "declared"] = Field(
+        "auto",
+        description="auto, document (no gold document on both sides), entity (no group on both sides) or declared",
+    )
+
+
 class Snapshot(_Part):
     """The corpus as it was on a date, to measure how fast it changes."""
 
@@ -148,7 +152,8 @@ class Knowledge(_Part):
     """Documents and labelled pairs, and how they change."""
 
     corpus: Annotated[tuple[CorpusPart, ...], BeforeValidator(_parts)] = Field(
-        (), description="a path, a list of paths, or a list of {path, part, erasable, per_user_access, licence}"
+        (),
+        description="a path, a list of paths, or a list of {path, part, erasable, per_user_access, licence, changes}",
     )
     pairs: Annotated[tuple[ScenarioPath, ...], BeforeValidator(_listed)] = Field(
         (), description="JSONL or CSV files with question and answer (or answers), optionally gold, group, date, split"
@@ -303,8 +308,12 @@ class Scenario(_Part):
     task: Task = Field(default_factory=Task, description="{kind, metric, at_least}")
     knowledge: Knowledge = Field(default_factory=Knowledge, description="{corpus, pairs, split, changes, snapshots}")
     models: Models = Field(description="{base: reference, teacher: reference, embedder: reference}")
-    train_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
-    serve_on: Device = Field(default_factory=Device, description="this, a preset's name, an exported file, or stated facts")
+    train_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
+    serve_on: Device = Field(
+        default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
+    )
     traffic: Traffic = Field(default_factory=Traffic, description="{queries_per_day, concurrency}")
     limits: Limits = Field(
         default_factory=Limits, description="{memory, disk, latency_p95, training_time, money, local_only}"

@@ -20,6 +20,7 @@ knowledge:
   # A path, a list of paths, or a list of parts:
   #   - {{path: docs, part: manuals, licence: CC-BY-4.0}}
   #   - {{path: tickets, erasable: yes, per_user_access: yes}}    # such parts are never trained on
+  #   - {{path: changelog, changes: 2%/week}}    # where parts change at different rates, each may say so
   corpus: {corpus}
   # Labelled questions, JSONL or CSV: question, answer (or answers); optional gold (document ids), group, date, split.
   pairs: {pairs}

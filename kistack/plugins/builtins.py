@@ -137,7 +137,10 @@ class AnswerSettings(Settings):
 
 
 class AnswerItems(Stage):
-    """Answer held-out questions with a model, through an index where there is one, and time it."""
+    """Answer held-out questions with a model, through an index where there is one, and time it.
+
+    Where there is none, an item that carries passages of its own is shown those.
+    """
 
     name = "answer/items"
     summary = "answers of a model (and index) to the held-out questions, with timings"
@@ -189,7 +192,7 @@ class AnswerItems(Stage):
         items = list(read_jsonl(source.path / PAIRS_FILE))
         if not items:
             raise StepFailed("no held-out question to answer", "hold out some pairs: knowledge.split in kistack.yaml")
-        found = _search(ctx, [i["question"] for i in items])
+        found = _search(ctx, items)
         examples = _examples(ctx, settings.few_shot)
         template = template_of(source.path)
         prompts: list[Prompt] = [
@@ -214,11 +217,11 @@ class AnswerItems(Stage):
         return {"answers": {"count": total, "bytes": written}}
 
 
-def _search(ctx: Context, questions: Sequence[str]) -> list[list[Passage]]:
+def _search(ctx: Context, items: Sequence[Mapping[str, Any]]) -> list[list[Passage]]:
     if not ctx.inputs("index"):
-        return [[] for _ in questions]
+        return [[Passage(**p) for p in item.get("passages") or ()] for item in items]
     index: IndexSession = ctx.open("index")
-    return index.search(questions)
+    return index.search([i["question"] for i in items])
 
 
 def _examples(ctx: Context, count: int) -> list[tuple[str, str]]:
@@ -304,4 +307,6 @@ def serving_load(profile: Profile, passages_tokens: float = 0.0) -> Load:
 @hookimpl
 def kistack_register_stages() -> list[type[Stage]]:
     """The stages that belong to no technique."""
-    return [PairsPassages, AnswerItems]
+    from kistack.plugins.selecting import SelectDocuments, SelectPairs
+
+    return [PairsPassages, AnswerItems, SelectDocuments, SelectPairs]

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,7 @@ class Host:
         self.stages: dict[str, Entry] = {}
         self.clashes: dict[str, tuple[str, ...]] = {}
         self._traits: dict[str, Traits] = {}
+        self._openers: dict[tuple[str, str, frozenset[str]], list[Stage]] = {}
         self._collect()
 
     @property
@@ -155,18 +156,23 @@ class Host:
 
     def automatic(self) -> list[Stage]:
         """Stages that the composer may put in by itself, by name."""
-        return [e.stage for n, e in sorted(self.stages.items()) if _can_default(e.stage) and self.traits(n).auto]
+        return [stage for name, stage in self._defaulting if self.traits(name).auto]
 
     def openers(self, kind: str, fmt: str, gives: Iterable[str] = ()) -> list[Stage]:
         """Stages that open this kind and format and whose session can do all of ``gives``, by name."""
-        wanted = set(gives)
-        found = []
-        for name, entry in sorted(self.stages.items()):
-            if not _can_default(entry.stage):
-                continue
-            if any(o.covers(kind, fmt) and wanted <= set(o.gives) for o in self.traits(name).opens):
-                found.append(entry.stage)
-        return found
+        asked = (kind, fmt, frozenset(gives))
+        if asked not in self._openers:
+            self._openers[asked] = [
+                stage
+                for name, stage in self._defaulting
+                if any(o.covers(kind, fmt) and asked[2] <= set(o.gives) for o in self.traits(name).opens)
+            ]
+        return list(self._openers[asked])
+
+    @cached_property
+    def _defaulting(self) -> list[tuple[str, Stage]]:
+        """The stages that need no settings, by name. Composing asks for them for every port."""
+        return [(n, e.stage) for n, e in sorted(self.stages.items()) if _can_default(e.stage)]
 
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
         """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name."""
@@ -247,7 +253,12 @@ def default_settings(stage: Stage) -> Settings:
 
 
 def _can_default(stage: Stage) -> bool:
-    return not any(f.is_required() for f in stage.Settings.model_fields.values())
+    return _needs_nothing(stage.Settings)
+
+
+@cache
+def _needs_nothing(settings: type[Settings]) -> bool:
+    return not any(f.is_required() for f in settings.model_fields.values())
 
 
 def _fault_of(cls: Any, kind: str | None) -> str:

@@ -11,12 +11,14 @@ from kistack.domain.facts import Fact, Profile, Value, assumed, declared
 from kistack.domain.scenario import Scenario
 from kistack.plugins.stages import Stage
 from kistack.profiling.cache import Cache, Facts, default_folder, stamp
-from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus
-from kistack.profiling.freshness import freshness, freshness_facts
+from kistack.profiling.corpus import Corpus, corpus_facts, load_corpus, part_names
+from kistack.profiling.cutoffs import after_cutoff, cutoff_facts
+from kistack.profiling.freshness import freshness_facts, part_rates, survey
 from kistack.profiling.hardware import Refine, probe
 from kistack.profiling.history import head_of
 from kistack.profiling.licences import training_terms
 from kistack.profiling.models import model_facts
+from kistack.profiling.parts import folder_sizes, pairs_by_part, part_marks, part_sizes
 from kistack.profiling.splits import load_pairs, split_facts
 from kistack.profiling.targets import machine_facts
 
@@ -53,11 +55,16 @@ def profile(
     facts: Facts = scenario_facts(scenario)
     facts |= data.corpus_facts()
     facts |= data.freshness_facts()
+    facts |= part_marks(scenario.knowledge.corpus)
     facts |= data.pair_facts()
     facts |= model_facts(scenario, sources, kept, today)
+    facts |= cutoff_facts(facts)
+    facts |= data.cutoff_facts(facts.get("model.cutoff"))
     facts |= training_terms(facts)
     this = probe(scenario.folder, kept)
-    if refine is not None and any(d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)):
+    if refine is not None and any(
+        d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)
+    ):
         this = refine(this, kept)
     for section, name, device in (
         ("hardware", "train_on", scenario.train_on),
@@ -76,6 +83,7 @@ class _Data:
         self._today = today
         knowledge = scenario.knowledge
         parts = [[str(p.path), p.name, p.licence] for p in knowledge.corpus]
+        self._names = part_names(knowledge.corpus)
         self._corpus_key = [scenario.task.kind, parts, stamp(p.path for p in knowledge.corpus)]
 
     @cached_property
@@ -89,7 +97,7 @@ class _Data:
         def measure() -> Facts:
             if self.corpus is None:
                 return {"corpus.documents": declared(0, "the scenario names no corpus")}
-            return corpus_facts(self.corpus)
+            return corpus_facts(self.corpus) | part_sizes(self.corpus, self._names)
 
         return self._cache.facts("corpus", self._corpus_key, measure)
 
@@ -98,6 +106,7 @@ class _Data:
         key = [
             self._corpus_key,
             knowledge.changes.model_dump(),
+            [None if p.changes is None else p.changes.model_dump() for p in knowledge.corpus],
             str(knowledge.as_of),
             [[str(s.path), str(s.as_of), stamp([s.path])] for s in knowledge.snapshots],
             [head_of(p.path) for p in knowledge.corpus],
@@ -107,9 +116,20 @@ class _Data:
         def measure() -> Facts:
             if self.corpus is None:
                 return {"freshness.source": declared("none", "the scenario names no corpus")}
-            return freshness_facts(freshness(self._scenario, self.corpus, self._today))
+            found = survey(self._scenario, self.corpus, self._today)
+            return freshness_facts(found.overall) | part_rates(found) | folder_sizes(self.corpus, found.folders)
 
         return self._cache.facts("freshness", key, measure)
+
+    def cutoff_facts(self, cutoff: Fact | None) -> Facts:
+        """How much of the corpus is newer than what the base knows."""
+        if cutoff is None:
+            return {}
+
+        def measure() -> Facts:
+            return {} if self.corpus is None else after_cutoff(self.corpus, cutoff)
+
+        return self._cache.facts("cutoff", [self._corpus_key, cutoff.value, cutoff.source, cutoff.why], measure)
 
     def pair_facts(self) -> Facts:
         knowledge, template = self._scenario.knowledge, self._scenario.template
@@ -120,7 +140,13 @@ class _Data:
             knowledge.split.model_dump(),
             template.to_json(),
         ]
-        return self._cache.facts("pairs", key, lambda: split_facts(load_pairs(self._scenario), template, self.corpus))
+
+        def measure() -> Facts:
+            split = load_pairs(self._scenario)
+            facts = split_facts(split, template, self.corpus)
+            return facts if self.corpus is None else facts | pairs_by_part(split.train, self.corpus, self._names)
+
+        return self._cache.facts("pairs", key, measure)
 
 
 def scenario_facts(scenario: Scenario) -> Facts:

@@ -15,7 +15,7 @@ from kistack.domain.facts import Fact
 from kistack.profiling.corpus import files_of
 
 #: Raised when what a section measures changes, so that no older number is taken for it.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 Facts = dict[str, Fact]
 

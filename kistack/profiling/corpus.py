@@ -17,7 +17,10 @@ from kistack.domain.facts import Fact, declared, measured
 from kistack.domain.scenario import CorpusPart, Scenario
 from kistack.errors import DataError
 from kistack.profiling.documents import FORMATS, Document, Skipped, read_file
+from kistack.profiling.duplicates import near_duplicates
+from kistack.profiling.languages import languages_of
 from kistack.profiling.tokens import estimate_total
+from kistack.profiling.topics import topics_of
 
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)(\.(txt|md|rst))?", re.IGNORECASE)
 _LICENCES = (
@@ -96,7 +99,7 @@ def read_corpus(parts: Sequence[CorpusPart]) -> Corpus:
         DataError: a path is missing, or not one document can be read.
 
     """
-    named = list(zip(_part_names(parts), parts, strict=True))
+    named = list(zip(part_names(parts), parts, strict=True))
     read = {name: list(_read_part(part.path)) for name, part in named}
     uses = Counter(i for found in read.values() for i in {d.id for d in found if isinstance(d, Document)})
     documents: dict[str, Document] = {}
@@ -122,14 +125,25 @@ def read_corpus(parts: Sequence[CorpusPart]) -> Corpus:
     )
 
 
-def _part_names(parts: Sequence[CorpusPart]) -> list[str]:
+def part_names(parts: Sequence[CorpusPart]) -> list[str]:
+    """The names under which the parts stand in documents, facts and selections: all different, and safe in a fact."""
     names: list[str] = []
     for part in parts:
-        name, n = part.name, 2
+        plain = safe_name(part.name)
+        name, n = plain, 2
         while name in names:
-            name, n = f"{part.name}-{n}", n + 1
+            name, n = f"{plain}-{n}", n + 1
         names.append(name)
     return names
+
+
+def safe_name(name: str) -> str:
+    """A name without what means something in names of facts, lists of parts and selections: dots, commas, a ``!``.
+
+    >>> safe_name("v1.2, manuals")
+    'v1_2_ manuals'
+    """
+    return re.sub(r"[.,]", "_", name).strip().lstrip("!") or "corpus"
 
 
 def _read_part(path: Path) -> Iterator[Document | Skipped]:
@@ -205,6 +219,7 @@ def corpus_facts(corpus: Corpus) -> dict[str, Fact]:
         "identity": measured(corpus.digest, "SHA-256 of the documents"),
         "dated": measured(sum(d.date is not None for d in corpus.documents), "documents with a date of their own"),
     }
+    facts |= _content_facts(corpus)
     if corpus.licences:
         value = ", ".join(dict.fromkeys(licence for _, licence, _ in corpus.licences))
         stated = all(by_scenario for _, _, by_scenario in corpus.licences)
@@ -212,3 +227,27 @@ def corpus_facts(corpus: Corpus) -> dict[str, Fact]:
             declared(value, "stated in the scenario") if stated else measured(value, "read from a licence file")
         )
     return {f"corpus.{name}": fact for name, fact in facts.items()}
+
+
+def _content_facts(corpus: Corpus) -> dict[str, Fact]:
+    """What the documents are: formats, languages, near duplicates, topics where there are any."""
+    texts = [d.text for d in corpus.documents]
+    formats = Counter(Path(d.path).suffix.lower().lstrip(".") or "none" for d in corpus.documents)
+    languages = languages_of(texts)
+    facts = {
+        "formats": measured(
+            ", ".join(f"{n} {count}" for n, count in sorted(formats.items(), key=lambda f: (-f[1], f[0]))),
+            "documents by the ending of their file",
+        ),
+        "languages": measured(
+            ", ".join(f"{code} {share:.0%}" for code, share in languages.items()),
+            "share of documents by script and small words; unknown where unsure",
+        ),
+        "near_duplicates": measured(
+            near_duplicates(texts), "texts that share 70 % of their runs of four words with an earlier one (MinHash)"
+        ),
+    }
+    if topics := topics_of(texts):
+        told = "; ".join(f"{', '.join(terms)} ({share:.0%})" for share, terms in topics)
+        facts["topics"] = measured(told, "strongest words of TF-IDF factors (NMF), with the share of documents of each")
+    return facts

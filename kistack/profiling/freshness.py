@@ -1,10 +1,7 @@
 """How fast the documents change: from dated snapshots, git history, the documents' own dates, or what is declared.
 
-Documents are cut into pieces (lines and sentences). A piece of an earlier state that is gone in the later one was
-*changed* if its document also gained one in exchange, else *removed*; what else is new was *added*. Between two states
-a piece survives with probability exp(-h·days): the hazard h is fitted by maximum likelihood over all intervals, each
-weighted by its pieces and days, and shared among changes and removals as they were seen (competing risks). Pieces of
-one document change together, so the 95 % interval resamples whole documents.
+For the corpus as a whole, for each of its parts, and for the folders of a part whose rates are clearly apart. What
+counts as a change and how the rates follow from it is in ``turnover``.
 """
 
 from __future__ import annotations
@@ -12,18 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from kistack.domain.facts import Fact, Origin
-from kistack.domain.scenario import CorpusPart, Scenario
+from kistack.domain.scenario import Changes, CorpusPart, Knowledge, Scenario, Snapshot
 from kistack.errors import DataError
-from kistack.profiling.corpus import Corpus, read_corpus
+from kistack.profiling.corpus import Corpus, part_names, read_corpus, safe_name
 from kistack.profiling.documents import Document
 from kistack.profiling.history import states_in_git
+from kistack.profiling.turnover import Interval, Place, Row, State, compare, fit, intervals, state_of, undated_id
 from kistack.units import format_rate
 
 #: What is assumed where nothing is known: the rate of a reference work that is kept up to date. Measured with this
@@ -34,19 +31,20 @@ ASSUMED_PER_DAY, ASSUMED_LOW, ASSUMED_HIGH = 4.0e-4, 0.0, 4.0e-3
 #: Half-lives are stated up to a century: beyond, the difference does not matter and infinity is no number in JSON.
 LONGEST_HALF_LIFE = 36_500.0
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[])")
-_DATE_IN_ID = re.compile(r"[-_@. ]?(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])")
-_RESAMPLES = 200
 _LEAST_DATED = 5
+#: Sources, most certain first.
+_SOURCES = ("declared", "snapshots", "git", "dates", "assumed")
+#: Folders of a part that are looked at one by one: more are no longer a few kinds of documents.
+_MOST_FOLDERS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """Rates per day, with the 95 % interval of ``changed_per_day``; None where nothing can be said.
 
-    ``changed_per_day`` is the hazard that one piece of content is replaced, ``removed_per_day`` that it goes without
-    replacement, ``added_per_day`` new pieces per existing piece. ``source`` is declared, snapshots, git, dates or
-    assumed.
+    ``changed_per_day`` is the hazard that one piece of content that stays is replaced, ``removed_per_day`` that one
+    goes without replacement, ``added_per_day`` new pieces per existing piece. ``source`` is declared, snapshots, git,
+    dates or assumed; ``intervals`` are what was counted between dates, oldest first.
     """
 
     source: str
@@ -58,6 +56,7 @@ class Freshness:
     added_per_day: float | None = None
     removed_per_day: float | None = None
     age_days: float | None = None
+    intervals: tuple[Interval, ...] = ()
 
     @property
     def half_life_days(self) -> float:
@@ -66,153 +65,143 @@ class Freshness:
         return min(math.log(2) / rate, LONGEST_HALF_LIFE) if rate > 0 else LONGEST_HALF_LIFE
 
 
-@dataclass(frozen=True)
-class State:
-    """The pieces of every document on a date."""
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How fast the corpus changes, each part by name, and by (part, folder) the folders that are clearly apart."""
 
-    as_of: dt.date
-    pieces: Mapping[str, frozenset[str]]
-
-
-@dataclass
-class Changes:
-    """What happened to documents between states: one row per document and interval."""
-
-    documents: list[str] = field(default_factory=list)
-    days: list[float] = field(default_factory=list)
-    counts: list[tuple[int, int, int, int]] = field(default_factory=list)  # pieces before, changed, removed, added
-
-    def add(self, document: str, days: float, counts: tuple[int, int, int, int]) -> None:
-        """One row."""
-        self.documents.append(document)
-        self.days.append(days)
-        self.counts.append(counts)
+    overall: Freshness
+    parts: Mapping[str, Freshness] = field(default_factory=dict)
+    folders: Mapping[Place, Freshness] = field(default_factory=dict)
 
 
-def pieces_of(text: str) -> frozenset[str]:
-    """The distinct lines and sentences of a text, without differences of spacing."""
-    lines = (" ".join(line.split()) for line in text.split("\n"))
-    return frozenset(piece for line in lines if line for piece in _SENTENCE.split(line))
+class _Evidence(NamedTuple):
+    """What was counted between dated states, and where they are from, by name of the part (empty for all)."""
 
-
-def state_of(documents: Iterable[Document], as_of: dt.date) -> State:
-    """The pieces of these documents. Dates within ids (``report-2024-07-01``) are left out where ids stay distinct."""
-    listed = list(documents)
-    bare = [_DATE_IN_ID.sub("", d.id) for d in listed]
-    ids = bare if len(set(bare)) == len(bare) else [d.id for d in listed]
-    return State(as_of, {i: pieces_of(d.text) for i, d in zip(ids, listed, strict=True)})
-
-
-def compare(states: Sequence[State], into: Changes | None = None, part: str = "") -> Changes:
-    """What changed between each state and the next (dates must rise)."""
-    changes = Changes() if into is None else into
-    for before, after in itertools.pairwise(states):
-        days = float((after.as_of - before.as_of).days)
-        vanished = before.pieces.keys() - after.pieces.keys()
-        appeared = after.pieces.keys() - before.pieces.keys()
-        # A document that was renamed or split is neither removed nor added: its pieces go on under another id.
-        moved_to = frozenset().union(*(after.pieces[i] for i in appeared))
-        moved_from = frozenset().union(*(before.pieces[i] for i in vanished))
-        for ident, old in before.pieces.items():
-            new = after.pieces.get(ident)
-            lost = old - (moved_to if new is None else new)
-            gained = frozenset() if new is None else new - old
-            changed = min(len(lost), len(gained))
-            changes.add(part + ident, days, (len(old), changed, len(lost) - changed, len(gained) - changed))
-        for ident in sorted(appeared):
-            changes.add(part + ident, days, (0, 0, 0, len(after.pieces[ident] - moved_from)))
-    return changes
-
-
-def fit(changes: Changes) -> tuple[float, float, float, float, float]:
-    """Hazards per day: changed, its 95 % interval (low, high), removed; and the rate added.
-
-    Raises:
-        DataError: there is nothing to compare.
-
-    """
-    import numpy as np
-
-    days = np.asarray(changes.days)
-    counts = np.asarray(changes.counts, dtype=float).reshape(-1, 4)
-    exposure = float(counts[:, 0] @ days) if len(days) else 0.0
-    if exposure <= 0:
-        raise DataError("the states of the corpus have nothing in common to compare", "give two states of one corpus")
-    _, cluster = np.unique(np.asarray(changes.documents), return_inverse=True)
-    spans, span = np.unique(days, return_inverse=True)
-    # Per document and span of time: pieces, changed, removed.
-    table = np.zeros((cluster.max() + 1, len(spans), 3))
-    np.add.at(table, (cluster, span), counts[:, :3])
-    generator = np.random.default_rng(0)
-    weights = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=_RESAMPLES)
-    sums = np.concatenate([table.sum(0)[None], np.tensordot(weights, table, axes=(1, 0))])
-    changed = _hazards(sums, spans, 1)
-    removed = _hazards(sums, spans, 2)
-    low, high = np.percentile(changed[1:], [2.5, 97.5])
-    # With no event seen the rate may still be anything up to three per exposure (rule of three).
-    high = max(float(high), 3 / exposure)
-    return float(changed[0]), float(low), high, float(removed[0]), float(counts[:, 3].sum()) / exposure
-
-
-def _hazards(sums: Any, spans: Any, column: int) -> Any:
-    """The hazard of one kind of event per resample, from (resamples, spans, [pieces, changed, removed])."""
-    import numpy as np
-
-    pieces, events = sums[:, :, 0], sums[:, :, 1] + sums[:, :, 2]
-    # Where nothing survived, half a piece did: the likelihood has no maximum otherwise.
-    survived = np.maximum(pieces - events, 0.0)
-    survived = np.where((survived.sum(1, keepdims=True) == 0) & (pieces > 0), 0.5, survived)
-    low, high = np.zeros(len(sums)), np.full(len(sums), 50.0 / float(spans.min()))
-    for _ in range(80):  # bisection on the likelihood's derivative, which falls in the hazard
-        middle = (low + high) / 2
-        lived = np.expm1(np.minimum(middle[:, None] * spans, 500.0))
-        slope = (events * spans / np.maximum(lived, 1e-300) - survived * spans).sum(1)
-        low, high = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
-    total = events.sum(1)
-    share = np.divide(sums[:, :, column].sum(1), total, out=np.zeros(len(sums)), where=total > 0)
-    return np.where(total > 0, (low + high) / 2, 0.0) * share
-
-
-# --- the sources, most certain first
+    source: str
+    why: str
+    rows: list[Row]
 
 
 def freshness(scenario: Scenario, corpus: Corpus, today: dt.date) -> Freshness:
-    """How fast this corpus changes, from the best source there is: declared, snapshots, git, dates, else assumed.
+    """How fast this corpus changes as a whole.
+
+    Raises:
+        DataError: snapshots that cannot be read or are not older than the corpus.
+
+    """
+    return survey(scenario, corpus, today).overall
+
+
+def survey(scenario: Scenario, corpus: Corpus, today: dt.date) -> Survey:
+    """How fast the corpus and its parts change, each from the best source: declared, snapshots, git, dates, assumed.
+
+    A part's own ``changes`` count before those of ``knowledge``; the rate of the whole is then the mean over the parts,
+    weighted by their characters.
 
     Raises:
         DataError: snapshots that cannot be read or are not older than the corpus.
 
     """
     knowledge = scenario.knowledge
-    age = _age(corpus, knowledge.as_of, today)
+    parts = dict(zip(part_names(knowledge.corpus), knowledge.corpus, strict=True))
+    said = {name: part.changes or knowledge.changes for name, part in parts.items()}
+    evidence = None
+    if any(changes.mode == "measured" for changes in said.values()) or not said:
+        evidence = _from_snapshots(knowledge, corpus, today) or _from_git(parts, corpus, today)
+    held = {n: corpus.documents if len(parts) == 1 else [d for d in corpus.documents if d.part == n] for n in parts}
+    found: dict[str, Freshness] = {}
+    folders: dict[Place, Freshness] = {}
+    for name, documents in held.items():
+        rows = [] if evidence is None else [r for r in evidence.rows if len(parts) == 1 or r.place[0] == name]
+        told = None if evidence is None else evidence._replace(rows=rows)
+        found[name] = _of_part(documents, said[name], told, knowledge.as_of, today)
+        if told is not None and found[name].source == told.source:
+            folders |= {(name, folder): fresh for folder, fresh in _folders(told).items()}
+    if len(parts) == 1 and (evidence is None or found[name].source == evidence.source):
+        return Survey(found[name], found, folders)
+    return Survey(_overall(knowledge, corpus, found, held, evidence, today), found, folders)
+
+
+def _of_part(
+    documents: Sequence[Document], changes: Changes, evidence: _Evidence | None, as_of: dt.date | None, today: dt.date
+) -> Freshness:
+    age = _age(documents, as_of, today)
+    if changes.mode != "measured":
+        return _declared(changes, age)
+    if evidence is not None and any(row.days * (row.pieces - row.removed) > 0 for row in evidence.rows):
+        return _measured(evidence, age)
+    return _from_dates(documents, as_of or today, age) or _assumed(age)
+
+
+def _overall(
+    knowledge: Knowledge,
+    corpus: Corpus,
+    parts: Mapping[str, Freshness],
+    held: Mapping[str, Sequence[Document]],
+    evidence: _Evidence | None,
+    today: dt.date,
+) -> Freshness:
+    """The whole corpus: as its parts say where their sources differ, else from all documents together."""
+    if len(parts) > 1 and (any(p.changes for p in knowledge.corpus) or len({f.source for f in parts.values()}) > 1):
+        weights = {n: sum(len(d.text) for d in documents) for n, documents in held.items()}
+        return _average(parts, weights, _age(corpus.documents, knowledge.as_of, today))
+    age = _age(corpus.documents, knowledge.as_of, today)
     if knowledge.changes.mode != "measured":
-        rate = knowledge.changes.per_day
-        why = f"declared as {knowledge.changes.text}"
-        return Freshness("declared", "declared", why, rate, rate, rate, age_days=age)
-    found = _from_snapshots(scenario, corpus, today, age) or _from_git(knowledge.corpus, corpus, today, age)
-    return found or _from_dates(corpus, knowledge.as_of or today, age) or _assumed(age)
+        return _declared(knowledge.changes, age)
+    if evidence is not None:
+        return _measured(evidence, age)
+    return _from_dates(corpus.documents, knowledge.as_of or today, age) or _assumed(age)
 
 
-def _age(corpus: Corpus, as_of: dt.date | None, today: dt.date) -> float | None:
-    dates = [d.date for d in corpus.documents if d.date is not None]
-    if len(dates) * 2 >= len(corpus.documents):
+def _average(parts: Mapping[str, Freshness], weights: Mapping[str, int], age: float | None) -> Freshness:
+    total = sum(weights.values()) or 1
+    share = {n: weights[n] / total for n in parts}
+
+    def mean(name: str) -> float:
+        return sum(share[n] * float(getattr(found, name)) for n, found in parts.items())
+
+    source = max((found.source for found in parts.values()), key=_SOURCES.index)
+    told = "; ".join(f"{n} ({share[n]:.0%}): {parts[n].source}, {_rate(parts[n].changed_per_day)}" for n in parts)
+    origins = {found.origin for found in parts.values()}
+    origin: Origin = "assumed" if "assumed" in origins else "measured" if "measured" in origins else "declared"
+    why = f"the mean of the parts by their size, as sure as the least sure of them: {told}"
+    return Freshness(source, origin, why, mean("changed_per_day"), mean("low"), mean("high"), age_days=age)
+
+
+def _rate(value: float) -> str:
+    return format_rate(value, item="%", digits=2)
+
+
+def _age(documents: Sequence[Document], as_of: dt.date | None, today: dt.date) -> float | None:
+    dates = [d.date for d in documents if d.date is not None]
+    if documents and len(dates) * 2 >= len(documents):
         return round(sum(max(0, (today - d).days) for d in dates) / len(dates), 1)
     return None if as_of is None else float(max(0, (today - as_of).days))
 
 
-def _from_snapshots(scenario: Scenario, corpus: Corpus, today: dt.date, age: float | None) -> Freshness | None:
-    knowledge = scenario.knowledge
+# --- the sources, most certain first
+
+
+def _declared(changes: Changes, age: float | None) -> Freshness:
+    rate = changes.per_day
+    why = f"declared as {changes.text}, taken as certain"
+    return Freshness("declared", "declared", why, rate, rate, rate, age_days=age)
+
+
+def _from_snapshots(knowledge: Knowledge, corpus: Corpus, today: dt.date) -> _Evidence | None:
     if not knowledge.snapshots:
         return None
     newest = max((d.date for d in corpus.documents if d.date is not None), default=None)
     last = max(s.as_of for s in knowledge.snapshots)
     dates = (knowledge.as_of, newest if newest is not None and newest > last else None, today)
     as_of = next(d for d in dates if d is not None)
-    states = [
-        state_of(read_corpus([CorpusPart(path=s.path)]).documents, s.as_of)
-        for s in sorted(knowledge.snapshots, key=lambda s: s.as_of)
-    ]
-    states.append(state_of(corpus.documents, as_of))
+    known: dict[str, frozenset[str]] = {}
+    current = state_of(corpus.documents, as_of, known)
+    states = []
+    for snapshot in sorted(knowledge.snapshots, key=lambda s: s.as_of):
+        documents = _snapshot(snapshot, knowledge.corpus)
+        states.append(state_of(documents, snapshot.as_of, known, lambda d: _place_then(d, current, knowledge.corpus)))
+    states.append(current)
     for before, after in itertools.pairwise(states):
         if after.as_of <= before.as_of:
             raise DataError(
@@ -222,38 +211,81 @@ def _from_snapshots(scenario: Scenario, corpus: Corpus, today: dt.date, age: flo
     why = f"{len(states)} dated states from {states[0].as_of} to {as_of}"
     if knowledge.as_of is None:
         why += f" (the corpus's own date, {as_of}, is {'its newest document' if as_of == newest else 'today'})"
-    return _measured("snapshots", why, compare(states), age)
+    return _Evidence("snapshots", why, compare(states))
 
 
-def _from_git(parts: Sequence[CorpusPart], corpus: Corpus, today: dt.date, age: float | None) -> Freshness | None:
-    changes, dates = Changes(), []
-    for part in parts:
+def _snapshot(snapshot: Snapshot, parts: Sequence[CorpusPart]) -> tuple[Document, ...]:
+    """The documents of a snapshot: by part where it holds each part under the name of its folder."""
+    within = [part.model_copy(update={"path": snapshot.path / part.path.name}) for part in parts]
+    if len(parts) > 1 and any(part.path.exists() for part in within):
+        names = part_names(parts)
+        named = [p.model_copy(update={"part": n}) for n, p in zip(names, within, strict=True) if p.path.exists()]
+        return read_corpus(named).documents
+    return read_corpus([CorpusPart(path=snapshot.path)]).documents
+
+
+def _place_then(document: Document, current: State, parts: Sequence[CorpusPart]) -> Place:
+    """Where a document of a snapshot lay: where it lies now, else by the folders of the snapshot."""
+    now = current.places.get(undated_id(document.id)) or current.places.get(document.id)
+    if now is not None:
+        return now
+    folder, slash, _ = document.path.partition("/")
+    names = part_names(parts)
+    return names[0] if len(parts) == 1 else document.part if document.part in names else "", folder if slash else ""
+
+
+def _from_git(parts: Mapping[str, CorpusPart], corpus: Corpus, today: dt.date) -> _Evidence | None:
+    """What git tells of those parts that it knows."""
+    rows: list[Row] = []
+    dates: list[dt.date] = []
+    for name, part in parts.items():
         past = states_in_git(part.path, today)
         if past is None:
-            return None
-        names = {d.part for d in corpus.documents}
-        current = [d for d in corpus.documents if len(names) == 1 or d.part == part.name]
-        states = [state_of(documents, date) for date, documents in past]
-        compare([*states, state_of(current, today)], changes, f"{part.name}/")
+            continue
+        current = [d for d in corpus.documents if len(parts) == 1 or d.part == name]
+        known: dict[str, frozenset[str]] = {}
+        states = [state_of((replace(d, part=name) for d in documents), date, known) for date, documents in past]
+        # Within git a document is named by its path; a part of its own may have put the part's name before it.
+        states.append(
+            state_of((replace(d, id=d.id.removeprefix(f"{name}/"), part=name) for d in current), today, known)
+        )
+        rows += compare(states, f"{name}/")
         dates += [date for date, _ in past]
-    if not dates or not changes.days:
+    if not rows:
         return None
-    return _measured("git", f"git history from {min(dates)} to {today}, {len(dates)} states", changes, age)
+    return _Evidence("git", f"git history from {min(dates)} to {today}, {len(dates)} states", rows)
 
 
-def _measured(source: str, why: str, changes: Changes, age: float | None) -> Freshness:
-    changed, low, high, removed, added = fit(changes)
-    pieces = sum(c[0] for c in changes.counts)
-    documents = len(set(changes.documents))
-    interval = f"95 % interval {format_rate(low, item='%', digits=2)} to {format_rate(high, item='%', digits=2)}"
-    text = f"{why}: {pieces} pieces of {documents} documents compared; {interval}"
-    return Freshness(source, "measured", text, changed, low, high, added, removed, age)
+def _measured(evidence: _Evidence, age: float | None) -> Freshness:
+    rates, counted = fit(evidence.rows), intervals(evidence.rows)
+    documents = len({row.document for row in evidence.rows})
+    pieces, changed = sum(i.both for i in counted), sum(i.changed for i in counted)
+    why = (
+        f"{evidence.why}: {changed} of {pieces} pieces in {documents} documents changed; "
+        f"95 % interval {_rate(rates.low)} to {_rate(rates.high)}"
+    )
+    return Freshness(
+        evidence.source, "measured", why, rates.changed, rates.low, rates.high, rates.added, rates.removed, age, counted
+    )
 
 
-def _from_dates(corpus: Corpus, as_of: dt.date, age: float | None) -> Freshness | None:
+def _folders(evidence: _Evidence) -> dict[str, Freshness]:
+    """The folders of one part, where the 95 % intervals of two of them lie apart; else nothing."""
+    rows: dict[str, list[Row]] = {}
+    for row in evidence.rows:
+        rows.setdefault(row.place[1], []).append(row)
+    rows = {n: r for n, r in rows.items() if n and any(row.days * (row.pieces - row.removed) > 0 for row in r)}
+    if not 1 < len(rows) <= _MOST_FOLDERS:
+        return {}
+    found = {name: _measured(evidence._replace(rows=rows[name]), None) for name in sorted(rows)}
+    apart = max(f.low for f in found.values()) > min(f.high for f in found.values())
+    return found if apart else {}
+
+
+def _from_dates(documents: Sequence[Document], as_of: dt.date, age: float | None) -> Freshness | None:
     """From the ages of documents: with a steady hazard, times since the last change are exponential."""
-    dates = [d.date for d in corpus.documents if d.date is not None and d.date <= as_of]
-    if len(dates) < _LEAST_DATED or len(dates) * 2 < len(corpus.documents):
+    dates = [d.date for d in documents if d.date is not None and d.date <= as_of]
+    if len(dates) < _LEAST_DATED or len(dates) * 2 < len(documents):
         return None
     ages = [max(1, (as_of - d).days) for d in dates]
     rate = len(ages) / sum(ages)
@@ -273,26 +305,41 @@ def _assumed(age: float | None) -> Freshness:
     return Freshness("assumed", "assumed", why, ASSUMED_PER_DAY, ASSUMED_LOW, ASSUMED_HIGH, age_days=age)
 
 
+# --- facts
+
+
 def freshness_facts(found: Freshness) -> dict[str, Fact]:
     """The facts ``freshness.*`` of a profile."""
-
-    def fact(value: float | str | None, unit: str = "") -> Fact:
-        shown = float(f"{value:.6g}") if isinstance(value, float) else value
-        return Fact(shown, unit, found.origin, found.why)
-
-    facts = {
-        "source": fact(found.source),
-        "changed_per_day": fact(found.changed_per_day, "1/day"),
-        "changed_low": fact(found.low, "1/day"),
-        "changed_high": fact(found.high, "1/day"),
-        "half_life_days": fact(found.half_life_days, "day"),
-    }
-    for name, value, unit in (
-        ("added_per_day", found.added_per_day, "1/day"),
-        ("removed_per_day", found.removed_per_day, "1/day"),
-    ):
+    facts = {"source": Fact(found.source, "", found.origin, found.why), **_rates(found)}
+    for name, value in (("added_per_day", found.added_per_day), ("removed_per_day", found.removed_per_day)):
         if value is not None:
-            facts[name] = fact(value, unit)
+            facts[name] = Fact(_short(value), "1/day", found.origin, found.why)
     if found.age_days is not None:
         facts["age_days"] = Fact(found.age_days, "day", "measured", "mean age of the documents by their dates")
+    if found.intervals:
+        told = "; ".join(f"{i.before} to {i.after}: {i.share:.1%} of {i.both}" for i in found.intervals)
+        why = f"pieces present at both dates that changed, by {found.source}"
+        facts["intervals"] = Fact(told, "", found.origin, why)
     return {f"freshness.{name}": value for name, value in facts.items()}
+
+
+def part_rates(found: Survey) -> dict[str, Fact]:
+    """The rates ``part.NAME.*`` of several parts, and ``part.NAME/FOLDER.*`` of folders that are clearly apart."""
+    named = dict(found.parts) if len(found.parts) > 1 else {}
+    named |= {"/".join(place): fresh for place, fresh in found.folders.items()}
+    return {f"part.{safe_name(n)}.{key}": fact for n, fresh in named.items() for key, fact in _rates(fresh).items()}
+
+
+def _rates(found: Freshness) -> dict[str, Fact]:
+    values = {
+        "changed_per_day": (found.changed_per_day, "1/day"),
+        "changed_low": (found.low, "1/day"),
+        "changed_high": (found.high, "1/day"),
+        "half_life_days": (found.half_life_days, "day"),
+    }
+    why = f"{found.source}: {found.why}"
+    return {name: Fact(_short(value), unit, found.origin, why) for name, (value, unit) in values.items()}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

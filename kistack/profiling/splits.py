@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,13 @@ from kistack.domain.prompt import PromptTemplate
 from kistack.domain.scenario import Scenario, Split
 from kistack.errors import DataError, Problem
 from kistack.profiling.corpus import Corpus, normalized
+from kistack.profiling.duplicates import lookalikes
 from kistack.profiling.pairs import InvalidPairs, Pair, identity, pair_facts, question_key, read_pairs
+
+#: Answers of at most so many words are spans: open Natural Questions keeps those of five (Lee and others 2019).
+SHORT_WORDS = 5
+#: Few answers that come again and again are labels: Banking77 has 77 of them (Casanueva and others 2020).
+MOST_LABELS, FEWEST_PER_LABEL = 100, 5
 
 #: Characters of documents searched for answers, times pairs: about two seconds of work.
 _SEARCH_BUDGET = 2_000_000_000
@@ -28,7 +35,10 @@ class PairSplit:
 
     @property
     def leakage(self) -> float:
-        """Share of held-out pairs that have a question, a gold document or a group in common with a training pair."""
+        """Share of held-out pairs that have a question, a gold document or a group in common with a training pair.
+
+        Questions in nearly the same words (``reworded``) are questions in common.
+        """
         questions = {question_key(p.question) for p in self.train}
         gold = {g for p in self.train for g in p.gold}
         groups = {p.group for p in self.train if p.group}
@@ -36,6 +46,27 @@ class PairSplit:
             question_key(p.question) in questions or p.group in groups or not gold.isdisjoint(p.gold) for p in self.test
         )
         return leaked / len(self.test) if self.test else 0.0
+
+
+def reworded(split: PairSplit) -> float:
+    """Share of held-out questions that nearly repeat the words of a training question (shingles of two words).
+
+    Where questions follow a template about different things they are alike and yet not the same: a number or a
+    capitalized word that only one of them has tells them apart.
+    """
+    train = [p.question for p in split.train]
+    names = [_names(q) for q in train]
+    found = sum(
+        any(names[n] == _names(p.question) for n in alike)
+        for p, alike in zip(split.test, lookalikes(train, [p.question for p in split.test]), strict=True)
+    )
+    return found / len(split.test) if split.test else 0.0
+
+
+def _names(question: str) -> frozenset[str]:
+    """What a question is about: its numbers, and its capitalized words but for the first."""
+    words = re.findall(r"\w+(?:\.\w+)*", question)
+    return frozenset(w for n, w in enumerate(words) if any(c.isdigit() for c in w) or (n and w[0].isupper()))
 
 
 def load_pairs(scenario: Scenario) -> PairSplit:
@@ -198,11 +229,31 @@ def split_facts(split: PairSplit, template: PromptTemplate, corpus: Corpus | Non
             round(split.leakage, 4),
             "share of held-out pairs with a question, gold document or group of a training pair",
         ),
+        "pairs.near_leakage": measured(
+            round(reworded(split), 4),
+            "share of held-out questions that repeat one to train on in nearly the same words, of the same names",
+        ),
+        **_answer_facts(pairs),
         "items.identity": measured(identity(split.test, template), "SHA-256 of the held-out pairs and the wording"),
     }
     if corpus is not None:
         facts |= _corpus_facts(pairs, corpus)
     return facts
+
+
+def _answer_facts(pairs: Sequence[Pair]) -> dict[str, Fact]:
+    """What kind of answers these are: short spans, or one of few labels."""
+    answers = [p.answers[0].strip() for p in pairs]
+    short = sum(len(a.split()) <= SHORT_WORDS and "\n" not in a for a in answers) / len(answers)
+    distinct = len({a.casefold().rstrip(".") for a in answers})
+    labels = distinct <= MOST_LABELS and distinct * FEWEST_PER_LABEL <= len(answers)
+    return {
+        "pairs.short_answers": measured(round(short, 4), f"share of first answers of at most {SHORT_WORDS} words"),
+        "pairs.distinct_answers": measured(distinct, "first answers that differ in more than case and a full stop"),
+        "pairs.labels": measured(
+            labels, f"at most {MOST_LABELS} distinct answers, on average {FEWEST_PER_LABEL} pairs or more of each"
+        ),
+    }
 
 
 def _corpus_facts(pairs: Sequence[Pair], corpus: Corpus) -> dict[str, Fact]:

@@ -8,23 +8,36 @@ from kistack.domain.advice import Candidate, Recommendation
 from kistack.domain.records import Estimate
 from kistack.reporting.blocks import Block, Bullets, Heading, Page, Paragraph, Table
 from kistack.reporting.numbers import shown, with_range
+from kistack.reporting.sensitivity import (
+    alternative_blocks,
+    flip_blocks,
+    inverse_blocks,
+    said_elsewhere,
+    sureness,
+    what_if_blocks,
+)
 
 ADVICE_SCHEMA = 1
 _SHOWN = 8
+#: Parts of the context that stand at the top of the document.
+_LIFTED = ("flips", "alternatives", "what_if", "what_must_change")
 
 
 def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
     """The recommendation; ``every`` shows all candidates instead of the first of each kind."""
-    page: list[Block] = [Heading("Recommendation", 1)]
+    page: list[Block] = [Heading("Recommendation", 1), *what_if_blocks(advice)]
     kept = advice.kept
     if not kept:
         page.append(Paragraph("No combination keeps the limits."))
+        page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
     else:
         best = kept[0]
         page.append(Paragraph(f"Run {best.name}: {_quality(best)} expected, {_costs(best)}."))
         page += [Heading("Why"), Bullets(tuple(_reasons(best)))]
         if len(kept) > 1:
             page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept)))]
+            page += [Paragraph(text) for text in (sureness(advice),) if text]
+        page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
         page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept)[:_SHOWN])]
     if advice.rejected:
         # A combination that is kept with other settings is not a rejected one to a reader.
@@ -34,8 +47,9 @@ def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
             (c.name, r.limit, r.needs, r.allowed, r.admits) for c in rejected for r in c.rejections[: 9 if every else 1]
         )
         page += [Heading("Rejected"), Table(("candidate", "limit", "needs", "has", "would be admitted by"), rows)]
-    if advice.notes:
-        page += [Heading("Notes"), Bullets(advice.notes)]
+    told = said_elsewhere(advice)
+    if notes := tuple(n for n in advice.notes if n not in told):
+        page += [Heading("Notes"), Bullets(notes)]
     return page
 
 
@@ -118,6 +132,8 @@ def advice_document(advice: Recommendation) -> dict[str, Any]:
         "candidates": [_document(c) for c in advice.candidates],
         "front": list(advice.front),
         "notes": list(advice.notes),
+        "context": {n: v for n, v in advice.context.items() if n not in _LIFTED},
+        **{name: advice.context[name] for name in _LIFTED if name in advice.context},
     }
 
 

@@ -15,7 +15,8 @@ def comparisons_page(document: Mapping[str, Any]) -> Page:
     page: list[Block] = [
         Heading("Advice against published comparisons", 1),
         Paragraph(
-            f"{len(rows)} comparisons: the first choice is one that may be put first in {percent(document['agreement'])}, "
+            f"{len(rows)} comparisons: the first choice is one that may be put first in "
+            f"{percent(document['agreement'])}, "
             f"{percent(document['lopo_agreement'])} with the comparison's own paper left out of the advisor; "
             f"{document['avoid_violations']} times it is one that must not be. Mean normalised regret "
             f"{significant(document['regret'], 3)}."
@@ -32,7 +33,10 @@ def comparisons_page(document: Mapping[str, Any]) -> Page:
         ),
     ]
     if document["unscorable"]:
-        page += [Heading("Not scored"), Bullets(tuple(f"{name}: it says that it decides nothing" for name in document["unscorable"]))]
+        page += [
+            Heading("Not scored"),
+            Bullets(tuple(f"{name}: it says that it decides nothing" for name in document["unscorable"])),
+        ]
     return page
 
 

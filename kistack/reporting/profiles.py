@@ -19,6 +19,7 @@ SECTIONS = {
     "corpus": "The documents",
     "freshness": "How fresh they must be kept",
     "pairs": "The labelled pairs",
+    "probe": "What the base model answers of them",
     "model": "The base model",
     "teacher": "The teacher",
     "embedder": "The embedder",
@@ -30,7 +31,7 @@ _INTERNAL = frozenset({"identity", "fingerprint", "vocabulary", "settings"})
 def profile_page(profile: Profile, *, brief: bool = False) -> Page:
     """All facts by section; ``brief`` leaves out how each came about."""
     page: list[Block] = [Heading("Profile", 1)]
-    others = sorted({n.partition(".")[0] for n in profile} - set(SECTIONS))
+    others = sorted({n.partition(".")[0] for n in profile} - set(SECTIONS) - {"part"})
     for section, heading in [*SECTIONS.items(), *((o, o) for o in others)]:
         facts = profile.section(section)
         if section == "serving" and _same_machine(profile):
@@ -43,6 +44,43 @@ def profile_page(profile: Profile, *, brief: bool = False) -> Page:
         if rows:
             columns = ("fact", "value", "source") + (() if brief else ("why",))
             page += [Heading(heading), Table(columns, tuple(rows), frozenset({1}))]
+        if section == "freshness":
+            page += _parts(profile)
+    return page
+
+
+def _parts(profile: Profile) -> list[Block]:
+    """A table of the parts of the corpus, and of folders whose rates are clearly apart."""
+    facts = profile.section("part")
+    names = list(dict.fromkeys(name.rpartition(".")[0] for name in facts))
+    if not names:
+        return []
+
+    def cell(name: str, fact: str) -> str:
+        found = facts.get(f"{name}.{fact}")
+        return DASH if found is None else fact_text(found.value, found.unit)
+
+    rows = []
+    for name in names:
+        rate = facts.get(f"{name}.changed_per_day")
+        marks = [m for m in ("erasable", "per_user_access") if (f := facts.get(f"{name}.{m}")) is not None and f.value]
+        bounds = f"{cell(name, 'changed_low')} to {cell(name, 'changed_high')}"
+        told = () if rate is None else (rate.why.partition(":")[0],)
+        rows.append(
+            (
+                name,
+                *(cell(name, n) for n in ("documents", "tokens", "bytes", "changed_per_day")),
+                DASH if rate is None else bounds,
+                cell(name, "half_life_days"),
+                cell(name, "train_pairs"),
+                ", ".join((*told, *(m.replace("_", " ") for m in marks))) or DASH,
+            )
+        )
+    columns = ("part", "documents", "tokens", "size", "changes", "95 %", "half-life", "pairs", "known from, marks")
+    page: list[Block] = [Heading("The documents by part"), Table(columns, tuple(rows), frozenset(range(1, 8)))]
+    if any("/" in name for name in names):
+        hint = "Folders (part/folder) that change at clearly different rates can be placed apart once each is a part"
+        page.append(Paragraph(f"{hint} of its own in knowledge.corpus."))
     return page
 
 

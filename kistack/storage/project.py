@@ -69,6 +69,11 @@ class Project:
         """The folder with one folder per run."""
         return self.work / "runs"
 
+    @property
+    def probes(self) -> Path:
+        """The folder of what probes found: one file each."""
+        return self.work / "probes"
+
     def prepare(self) -> Path:
         """Make the work folder, hidden from git; returns it.
 

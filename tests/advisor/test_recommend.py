@@ -168,6 +168,16 @@ def test_the_choice_is_explained(advised):
 def test_published_figures_that_do_not_decide_are_called_so(advised):
     advice = advised(model="7b", train="server", serve="server")
     assert any("do not decide between" in n for n in advice.notes)
+    [note] = [n for n in advice.notes if "kistack advise --probe" in n]
+    assert "what it reads off a passage and what retrieval finds" in note
+
+
+def test_a_probe_is_named_only_where_it_could_settle_something(advised):
+    probed = advised(model="7b", train="server", serve="server", probe__closed_book=0.2)
+    without_pairs = advised(model="7b", train="server", serve="server", pairs__train=0)
+    tied = advised()
+    assert any("are tied" in n for n in tied.notes)
+    assert not [n for a in (probed, without_pairs, tied) for n in a.notes if "--probe" in n]
 
 
 def test_nothing_is_feasible(advised):

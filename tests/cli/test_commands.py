@@ -64,6 +64,33 @@ def test_advise_writes_a_plan_that_check_and_run_take(kistack, toy_project):
     assert json.loads(text)["best"]["plan"]["steps"]
 
 
+def test_a_what_if_writes_nothing_and_says_how_the_choice_moved(kistack, toy_project):
+    kistack("profile")
+    before = {p: p.stat().st_mtime_ns for p in toy_project.rglob("*") if p.is_file()}
+    code, text, _ = kistack("advise", "--set", "limits.memory=1MB", "--set", "pairs.train=3")
+    assert code == 0
+    assert "Nothing was written." in text
+    assert "4GB" in text
+    assert "1MB" in text
+    code, text, _ = kistack("advise", "--json", "--set", "traffic.queries_per_day=5000")
+    document = json.loads(text)
+    assert document["what_if"]["changes"][0]["after"].startswith("5000")
+    assert document["what_if"]["before"]["name"] == document["what_if"]["after"]["name"]
+    assert document["flips"]
+    assert {p: p.stat().st_mtime_ns for p in toy_project.rglob("*") if p.is_file()} == before
+    code, _, error = kistack("advise", "--set", "pairs.train=3", "-o", "best.yaml")
+    assert code == 2
+    assert "exclude each other" in error
+
+
+def test_what_must_change_is_asked_and_answered(kistack):
+    code, text, _ = kistack("advise", "--what-must-change", "for=nothing")
+    assert code == 0
+    assert "What must change for nothing" in text
+    code, text, _ = kistack("advise", "--what-must-change", "tune", "--json")
+    assert json.loads(text)["what_must_change"]["for"] == "tune"
+
+
 def test_check_says_what_is_put_in_and_what_is_done(kistack, plan_file):
     code, text, _ = kistack("check", plan_file)
     assert code == 0
@@ -157,6 +184,11 @@ def test_export_writes_this_machine(kistack, toy_project):
         (("report", "--format", "docx"), "no report format"),
         (("cancel", "no-run"), "no run"),
         (("profile", "--nonsense"), "nonsense"),
+        (("advise", "--set", "limits.memroy=2GiB"), "limits.memroy"),
+        (("advise", "--set", "pairs.trian=2"), "pairs.trian"),
+        (("advise", "--set", "limits.memory"), "limits.memory"),
+        (("advise", "--set", "limits.memory=much"), "much"),
+        (("advise", "--what-must-change", "for=tuning"), "tuning"),
         (("frobnicate",), "frobnicate"),
         (("store", "gc", "--budget", "7 parsecs"), "7 parsecs"),
         (("models", "fetch", "nobody:knows"), "nobody:knows"),

@@ -1,5 +1,7 @@
+import csv
 import datetime as dt
 import json
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -10,7 +12,7 @@ from kistack.demo.releases import DATES, LATEST, facts_as_of, freshness_truth
 from kistack.domain.scenario import load_scenario
 from kistack.errors import DataError
 from kistack.profiling.corpus import load_corpus, read_corpus
-from kistack.profiling.freshness import freshness
+from kistack.profiling.freshness import freshness, freshness_facts
 from kistack.profiling.pairs import read_pairs
 
 
@@ -96,6 +98,24 @@ def test_the_profiler_measures_what_the_table_says(project):
     # Changes per exposed day understate the hazard a little, for a changed fact is no longer exposed.
     assert changed / exposed < found.changed_per_day < 1.15 * changed / exposed
     assert found.low < found.changed_per_day < found.high
+
+
+def test_the_share_changed_between_two_dates_is_that_of_the_table(project):
+    scenario = load_scenario(project)
+    found = freshness(scenario, load_corpus(scenario), dt.date.fromisoformat(LATEST))
+    text = files("kistack.demo").joinpath("releases.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [(i.before.isoformat(), i.after.isoformat()) for i in found.intervals] == list(pairwise(DATES))
+    for interval, (first, second) in zip(found.intervals, pairwise(DATES), strict=True):
+        both = [r for r in rows if r[first] and r[second]]
+        counted = sum(r[first] != r[second] for r in both) / len(both)
+        assert 0.12 < counted < 0.25
+        assert interval.share == pytest.approx(counted, abs=0.02)
+        assert interval.added == pytest.approx(
+            sum(not r[first] and bool(r[second]) for r in rows), abs=0.02 * len(both)
+        )
+        assert interval.removed == pytest.approx(sum(bool(r[first]) and not r[second] for r in rows), abs=5)
+        assert f"{first} to {second}: {interval.share:.1%}" in freshness_facts(found)["freshness.intervals"].value
 
 
 def test_a_project_without_snapshots(tmp_path):

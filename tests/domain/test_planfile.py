@@ -13,11 +13,14 @@ names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.dates())
 values = st.recursive(scalars, lambda v: st.lists(v, max_size=3) | st.dictionaries(texts, v, max_size=3), max_leaves=8)
 steps = st.builds(
-    lambda use, with_, from_, as_: Step.model_validate({"use": use, "with": with_, "from": from_, "as": as_}),
+    lambda use, with_, from_, as_, select: Step.model_validate(
+        {"use": use, "with": with_, "from": from_, "as": as_, "select": select}
+    ),
     st.one_of(texts, names.map(lambda n: f"tune/{n}")),
     st.dictionaries(texts, values, max_size=4),
     st.dictionaries(names, names, max_size=2),
     st.one_of(st.just(""), names),
+    st.lists(st.one_of(texts.filter(lambda t: t.removeprefix("!").strip()), names.map(lambda n: f"!{n}")), max_size=3),
 )
 plans = st.builds(
     lambda seed, base, steps, deliver, evaluate: Plan(
@@ -51,6 +54,18 @@ def test_a_plan_reads_as_people_write_it(tmp_path):
     assert plan.techniques == ("retrieve", "tune")
     assert plan.steps[1].from_ == {"model": "teacher"}
     assert plan.steps[1].as_ == "t"
+
+
+def test_a_selection_is_written_only_where_there_is_one(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("steps:\n- {use: retrieve/x, select: [changelog, '!drafts']}\n- {use: tune/x, select: manual}\n")
+    one, two = load_plan(path).steps
+    assert one.to_dict() == {"use": "retrieve/x", "select": ["changelog", "!drafts"]}
+    assert two.select == ("manual",)
+    assert Step(use="tune/x", select=()).to_dict() == {"use": "tune/x"}
+    path.write_text("steps:\n- {use: tune/x, select: ['!']}\n")
+    with pytest.raises(PlanError, match="'!' names no part of the corpus"):
+        load_plan(path)
 
 
 def test_shared_values_are_written_out():

@@ -47,6 +47,18 @@ def artifact(kind, folder):
     return Artifact(kind, "jsonl", folder, "", "given", {"passages": "without"})
 
 
+def test_items_with_passages_of_their_own_are_answered_with_those(tmp_path):
+    folder = tmp_path / "items"
+    folder.mkdir()
+    shown = {"id": "b#0", "text": "The latest release of Beta is 3.4", "document": "b", "title": "B", "score": 0.0}
+    write_jsonl(folder / "pairs.jsonl", [PAIRS[0], {**PAIRS[1], "passages": [shown]}])
+    reader = toys.ToySession({"knows": {}, "reads": True})
+    ctx = LocalContext(tmp_path, {"items": artifact("items", folder)}, {"model": reader})
+    made = run_stage(AnswerItems(), ctx, AnswerSettings(latency_items=0))["answers"]
+    rows = list(read_jsonl(made.path / "answers.jsonl"))
+    assert [(r["text"], len(r["passages"])) for r in rows] == [("unknown", 0), ("3.4", 1)]
+
+
 def test_pairs_get_the_passages_their_questions_retrieve(pairs, tmp_path):
     given = artifact("pairs", pairs)
     ctx = LocalContext(tmp_path, {"pairs": given}, {"index": toys.ToyIndex(DOCUMENTS, 1)})

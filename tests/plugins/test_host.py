@@ -33,7 +33,7 @@ def tuner(name="tune/other", **extra):
 
 def test_toys_and_the_core_come_in_by_the_same_door():
     host = host_with(toys=toys)
-    assert {"answer/items", "pairs/passages"} == set(state(host, "kistack").stages)
+    assert {"answer/items", "pairs/passages", "select/documents", "select/pairs"} == set(state(host, "kistack").stages)
     assert "tune/toy" in state(host, "toys").stages
     assert host.problems == ()
     assert [s.name for s in host.stages_of("tune")] == ["tune/toy"]

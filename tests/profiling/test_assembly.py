@@ -26,10 +26,11 @@ TODAY = dt.date(2024, 7, 1)
 PROMISED = {
     "hardware": "cores isa ram_total ram_free disk_free bandwidth flops_fp32 flops_bf16 gpus platform fingerprint",
     "serving": "cores isa ram_total ram_free bandwidth flops_fp32 flops_bf16 gpus platform fingerprint",
-    "corpus": "documents bytes tokens skipped duplicates licence identity",
-    "freshness": "source changed_per_day half_life_days age_days added_per_day removed_per_day",
+    "corpus": "documents bytes tokens skipped duplicates near_duplicates formats languages parts licence identity",
+    "freshness": "source changed_per_day half_life_days age_days added_per_day removed_per_day intervals",
     "pairs": "train test answer_words question_words answers_in_corpus leakage "
-    "prompt_tokens answer_tokens identity train_bytes test_bytes",
+    "prompt_tokens answer_tokens identity train_bytes test_bytes "
+    "near_leakage short_answers distinct_answers labels",
     "items": "identity",
     "model": "reference source format identity params bytes precision",
     "scenario": "task metric at_least queries_per_day concurrency horizon_days indifference "
@@ -164,6 +165,37 @@ def test_parts_that_may_not_be_trained_on_are_facts(project):
     assert "pairs.identity" not in found
 
 
+def test_the_share_newer_than_what_the_base_knows(project, monkeypatch):
+    assert "freshness.after_cutoff" not in take(project)
+    monkeypatch.setattr(Source, "knowledge_cutoff", lambda _self, _settings: "2024-05", raising=False)
+    monkeypatch.setattr(Source, "version", "2")
+    (project / "docs" / "notes-2024-06-01.md").write_text("Later than the base knows.")
+    (project / "docs" / "notes-2023-06-01.md").write_text("Earlier.")
+    found = take(project)
+    assert found.text("model.cutoff") == "2024-05-31"
+    assert found.number("freshness.after_cutoff") == 0.5
+
+
+def test_facts_of_every_part(project):
+    corpus = "[{path: docs, part: 'v1.2', changes: 2%/month}, {path: old, per_user_access: yes}]"
+    write(project, knowledge=f"{{corpus: {corpus}, pairs: pairs.jsonl}}")
+    found = take(project)
+    assert found.text("corpus.parts") == "v1_2, old"
+    assert found.number("part.v1_2.documents") == 40
+    assert found.number("part.v1_2.bytes") == sum(
+        len((project / "docs" / f"{n}.md").read_text().strip()) for n in range(40)
+    )
+    assert found.number("part.v1_2.tokens") > 100
+    assert found["part.v1_2.changed_per_day"].source == "declared"
+    assert found["part.old.per_user_access"].value is True
+    assert found["part.old.per_user_access"].source == "declared"
+    assert found["part.old.erasable"].value is False
+    assert found["part.old.changed_per_day"].source == "assumed"
+    assert found.number("part.old.train_pairs") == 0
+    write(project, knowledge=f"{{corpus: {corpus.replace('2%', '4%')}, pairs: pairs.jsonl}}")
+    assert take(project).number("part.v1_2.changed_per_day") > found.number("part.v1_2.changed_per_day")
+
+
 def test_behaviour_needs_no_documents(project):
     write(project, task="{kind: behaviour}", knowledge="{pairs: pairs.jsonl}")
     found = take(project)
@@ -182,7 +214,26 @@ def test_what_cannot_be_used_is_refused(project):
         take(project)
 
 
+def test_a_cached_profile_imports_nothing_heavy(project):
+    code = f"""
+import datetime, sys
+from pathlib import Path
+from kistack.domain.scenario import load_scenario
+from kistack.profiling import assembly
+assembly.probe = lambda *_: {{}}
+assembly.model_facts = lambda *_: {{}}
+found = assembly.profile(
+    load_scenario({str(project)!r}), sources=[], cache=Path({str(project / "cache")!r}), today=datetime.date(2024, 7, 1)
+)
+heavy = {{"numpy", "torch", "transformers", "sklearn", "scipy"}}
+print(found.text("corpus.formats"), heavy & set(sys.modules))
+"""
+    take(project)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "md 40 set()"
+
+
 def test_nothing_heavy_is_imported():
-    code = "import kistack.profiling.assembly, sys; print({'numpy', 'torch', 'transformers'} & set(sys.modules))"
+    code = "import kistack.profiling.assembly, sys; print({'numpy', 'torch', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -6,7 +6,7 @@ import pytest
 
 from kistack.domain.scenario import CorpusPart, Scenario
 from kistack.errors import DataError
-from kistack.profiling.corpus import corpus_facts, files_of, load_corpus, read_corpus, write_corpus
+from kistack.profiling.corpus import corpus_facts, files_of, load_corpus, part_names, read_corpus, write_corpus
 
 
 def scenario(*parts):
@@ -132,3 +132,22 @@ def test_folders_that_cannot_be_listed_are_named(docs, monkeypatch):
 
 def test_files_of_a_file_is_itself(docs):
     assert files_of(docs / "a.txt") == [docs / "a.txt"]
+
+
+def test_formats_and_near_duplicates_are_facts(tmp_path):
+    words = [f"word{n}" for n in range(60)]
+    (tmp_path / "a.txt").write_text(" ".join(words))
+    (tmp_path / "b.txt").write_text(" ".join([*words[:-1], "other"]))
+    (tmp_path / "c.MD").write_text("Something else that is written of other things.")
+    (tmp_path / "d.jsonl").write_text("".join(f'{{"text": "record number {n}"}}\n' for n in range(3)))
+    facts = corpus_facts(read_corpus([CorpusPart(path=tmp_path)]))
+    assert facts["corpus.formats"].value == "jsonl 3, txt 2, md 1"
+    assert facts["corpus.near_duplicates"].value == 1
+    assert facts["corpus.duplicates"].value == 0
+    assert facts["corpus.languages"].value.startswith("unknown")
+    assert "corpus.topics" not in facts, "too few documents"
+
+
+def test_names_of_parts_are_safe_in_facts_and_lists(tmp_path):
+    parts = [CorpusPart(path=tmp_path, part=name) for name in ("v1.2", "v1,2", "!all", "...")]
+    assert part_names(parts) == ["v1_2", "v1_2-2", "all", "___"]

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import math
-import random
 
 import pytest
 
@@ -10,98 +9,13 @@ from kistack.domain.scenario import Scenario
 from kistack.errors import DataError
 from kistack.profiling.corpus import Corpus, load_corpus
 from kistack.profiling.documents import Document
-from kistack.profiling.freshness import (
-    LONGEST_HALF_LIFE,
-    State,
-    compare,
-    fit,
-    freshness,
-    freshness_facts,
-    pieces_of,
-    state_of,
-)
+from kistack.profiling.freshness import LONGEST_HALF_LIFE, freshness, freshness_facts, part_rates, survey
 
 START = dt.date(2024, 1, 1)
 
 
 def day(n):
     return START + dt.timedelta(days=n)
-
-
-def simulate(rate, days, documents=150, pieces=10, seed=0):
-    """States of a corpus whose pieces are replaced with hazard ``rate`` per day."""
-    generator = random.Random(seed)
-    now = {f"d{d}": {p: (0, generator.expovariate(rate)) for p in range(pieces)} for d in range(documents)}
-    states = []
-    for date in days:
-        for held in now.values():
-            for piece, (version, due) in held.items():
-                while due <= date:
-                    version, due = version + 1, due + generator.expovariate(rate)  # noqa: PLW2901
-                held[piece] = (version, due)
-        texts = {d: frozenset(f"{p}.{v}" for p, (v, _) in held.items()) for d, held in now.items()}
-        states.append(State(day(date), texts))
-    return states
-
-
-@pytest.mark.parametrize(("rate", "days"), [(0.02, (0, 30)), (0.02, (0, 10, 90)), (0.001, (0, 365, 730))])
-def test_the_hazard_is_recovered_and_its_interval_covers_it(rate, days):
-    covered = 0
-    for seed in range(20):
-        changed, low, high, removed, added = fit(compare(simulate(rate, days, seed=seed)))
-        assert changed == pytest.approx(rate, rel=0.25)
-        assert removed == 0
-        assert added == 0
-        covered += low <= rate <= high
-    assert covered >= 16, "a 95 % interval covers the truth nearly always"
-
-
-def test_additions_and_removals_are_kept_apart():
-    before = State(day(0), {"a": frozenset("123"), "b": frozenset("456"), "gone": frozenset("78")})
-    after = State(day(10), {"a": frozenset("12x"), "b": frozenset("45"), "new": frozenset("yz")})
-    changes = compare([before, after])
-    by_document = dict(zip(changes.documents, changes.counts, strict=True))
-    assert by_document == {"a": (3, 1, 0, 0), "b": (3, 0, 1, 0), "gone": (2, 0, 2, 0), "new": (0, 0, 0, 2)}
-    changed, _, _, removed, added = fit(changes)
-    assert removed == pytest.approx(3 * changed)
-    assert math.exp(-(changed + removed) * 10) == pytest.approx(4 / 8)
-    assert added == pytest.approx(2 / 80)
-
-
-def test_a_renamed_document_is_neither_removed_nor_added():
-    before = State(day(0), {"old name": frozenset("123")})
-    after = State(day(10), {"new name": frozenset("123")})
-    assert fit(compare([before, after]))[0] == 0
-
-
-def test_nothing_changed_and_everything_changed_are_both_finite():
-    still = compare([State(day(0), {"a": frozenset("123")}), State(day(10), {"a": frozenset("123")})])
-    changed, low, high, *_ = fit(still)
-    assert (changed, low, high) == (0, 0, pytest.approx(3 / 30))
-    fresh = compare([State(day(0), {"a": frozenset("123")}), State(day(10), {"a": frozenset("xyz")})])
-    changed, *_ = fit(fresh)
-    assert 0.1 < changed < 1
-
-
-def test_states_with_nothing_in_common_to_compare():
-    with pytest.raises(DataError, match="nothing in common"):
-        fit(compare([State(day(0), {}), State(day(1), {"a": frozenset("1")})]))
-
-
-def test_pieces_are_lines_and_sentences_without_spacing():
-    assert pieces_of("One  two. Three four!\nfive\n\nfive\nv1.2 is out. so") == {
-        "One two.",
-        "Three four!",
-        "five",
-        "v1.2 is out. so",
-    }
-
-
-def test_dates_in_ids_are_left_out_where_ids_stay_distinct():
-    dated = state_of([Document("a@2024-07-01", "", "x"), Document("b@2024-07-01", "", "y")], day(0))
-    assert set(dated.pieces) == {"a", "b"}
-    diary = state_of([Document("note-2024-07-01", "", "x"), Document("note-2024-07-02", "", "y")], day(0))
-    assert set(diary.pieces) == {"note-2024-07-01", "note-2024-07-02"}
 
 
 # --- sources
@@ -189,3 +103,88 @@ def test_facts_carry_unit_source_and_reason(tmp_path):
     assert "freshness.added_per_day" not in facts
     undeclared = freshness(scenario(tmp_path), Corpus((Document("a", "", "x"),)), day(0))
     assert "freshness.age_days" not in freshness_facts(undeclared)
+
+
+# --- parts and folders
+
+
+def moving(folder, stale, fresh, share):
+    """``stale`` holds the same lines as before, ``share`` of each line in ``fresh`` was rewritten."""
+    for name, now in ((stale, 0), (fresh, share)):
+        where = folder / name
+        where.mkdir(parents=True, exist_ok=True)
+        for n in range(20):
+            lines = [f"{name} {n} says {i} {'anew' if i < 10 * now else ''}" for i in range(10)]
+            (where / f"{name}-{n}.md").write_text("\n".join(lines))
+
+
+@pytest.fixture
+def parted(tmp_path):
+    """Two parts, and a snapshot of both that is a hundred days old; half of the notes have changed since."""
+    moving(tmp_path / "old", "manual", "notes", 0)
+    moving(tmp_path / "now", "manual", "notes", 0.5)
+    return tmp_path
+
+
+def parts_of(folder, snapshots=True, **marks):
+    corpus = [{"path": str(folder / "now" / n), **marks.get(n, {})} for n in ("manual", "notes")]
+    knowledge = {"corpus": corpus, "as_of": str(day(100))}
+    if snapshots:
+        knowledge["snapshots"] = {str(day(0)): str(folder / "old")}
+    return Scenario.model_validate({"name": "x", "models": {"base": "hub:a/b"}, "knowledge": knowledge})
+
+
+def surveyed(given):
+    return survey(given, load_corpus(given), day(100))
+
+
+def test_every_part_has_its_own_rate_from_snapshots_of_all(parted):
+    found = surveyed(parts_of(parted))
+    assert found.parts["manual"].changed_per_day == 0
+    assert found.parts["notes"].changed_per_day == pytest.approx(math.log(2) / 100, rel=1e-6)
+    assert found.parts["notes"].half_life_days == pytest.approx(100, rel=1e-6)
+    assert found.overall.changed_per_day == pytest.approx(-math.log(0.75) / 100, rel=1e-6)
+    assert [(i.both, i.changed) for i in found.overall.intervals] == [(400, 100)]
+    facts = part_rates(found)
+    assert facts["part.notes.changed_low"].value < facts["part.notes.changed_per_day"].value
+    assert facts["part.notes.changed_high"].value > facts["part.notes.changed_per_day"].value
+    assert facts["part.notes.half_life_days"].unit == "day"
+    assert facts["part.manual.changed_per_day"].why.startswith("snapshots: ")
+    assert facts["part.manual.changed_per_day"].source == "measured"
+
+
+def test_a_snapshot_without_folders_of_the_parts_is_placed_by_where_documents_are_now(parted):
+    flat = parted / "flat"
+    flat.mkdir()
+    for file in (parted / "old").rglob("*.md"):
+        file.rename(flat / file.name)
+    (parted / "old").rename(parted / "emptied")
+    flat.rename(parted / "old")
+    found = surveyed(parts_of(parted))
+    assert found.parts["manual"].changed_per_day == 0
+    assert found.parts["notes"].changed_per_day == pytest.approx(math.log(2) / 100, rel=1e-6)
+
+
+def test_a_part_may_declare_its_rate_and_the_whole_is_their_mean(parted):
+    found = surveyed(parts_of(parted, notes={"changes": "2%/day"}))
+    notes = found.parts["notes"]
+    assert (notes.source, notes.origin, notes.changed_per_day) == ("declared", "declared", 0.02)
+    assert found.parts["manual"].source == "snapshots"
+    assert 0.009 < found.overall.changed_per_day < 0.011
+    assert found.overall.source == "snapshots"
+    assert "notes (" in found.overall.why
+    alone = surveyed(parts_of(parted, False, notes={"changes": "2%/day"}, manual={"changes": "none"}))
+    assert (alone.overall.source, alone.overall.origin) == ("declared", "declared")
+    guessed = surveyed(parts_of(parted, False, notes={"changes": "2%/day"}))
+    assert (guessed.overall.source, guessed.overall.origin) == ("assumed", "assumed")
+
+
+def test_folders_of_one_part_are_told_apart_where_their_rates_are(parted):
+    given = scenario(parted / "now", as_of=str(day(100)), snapshots={str(day(0)): str(parted / "old")})
+    found = surveyed(given)
+    assert set(found.folders) == {("now", "manual"), ("now", "notes")}
+    facts = part_rates(found)
+    assert "part.now.changed_per_day" not in facts
+    assert facts["part.now/notes.changed_per_day"].value == pytest.approx(math.log(2) / 100, rel=1e-5)
+    moving(parted / "now", "manual", "notes", 0)
+    assert surveyed(given).folders == {}, "nothing changed in either"

@@ -1,6 +1,7 @@
 """Git history becomes dated states."""
 
 import datetime as dt
+import math
 import os
 import subprocess
 
@@ -62,6 +63,37 @@ def test_freshness_comes_from_git_when_nothing_better_is_given(repository):
     assert found.changed_per_day == pytest.approx(3 / 3000, rel=0.05)
     assert found.removed_per_day == 0
     assert "git history from 2024-01-01 to 2024-10-27" in found.why
+
+
+def test_known_edits_are_measured_exactly(tmp_path):
+    """Every fifty days one line in ten is rewritten, of twenty documents; one line goes, one document comes."""
+    folder = tmp_path / "repo" / "docs"
+    folder.mkdir(parents=True)
+    git(tmp_path / "repo", "init", "-q")
+    for step in range(6):
+        for document in range(20):
+            lines = [f"document {document} line {i} version {step if i == step else 0}" for i in range(10)]
+            for earlier in range(1, step):
+                lines[earlier] = f"document {document} line {earlier} version {earlier}"
+            (folder / f"{document}.txt").write_text("\n".join(lines[: 9 if (step, document) == (3, 0) else 10]))
+        if step == 4:
+            (folder / "new.txt").write_text("a\nb\nc")
+        git(tmp_path / "repo", "add", "-A")
+        git(tmp_path / "repo", "commit", "-q", "-m", f"state {step}", date=day(50 * step))
+    given = Scenario.model_validate({"name": "x", "models": {"base": "hub:a/b"}, "knowledge": {"corpus": str(folder)}})
+    found = freshness(given, load_corpus(given), day(300))
+    assert [((i.before - START).days, i.days, i.both, i.changed, i.removed, i.added) for i in found.intervals] == [
+        (0, 50, 200, 20, 0, 0),
+        (50, 50, 200, 20, 0, 0),
+        (100, 50, 199, 20, 1, 0),
+        (150, 50, 199, 20, 0, 4),
+        (200, 50, 203, 20, 0, 0),
+        (250, 50, 203, 0, 0, 0),
+    ]
+    assert [round(i.share, 4) for i in found.intervals] == [0.1, 0.1, 0.1005, 0.1005, 0.0985, 0]
+    assert math.exp(-50 * found.changed_per_day) == pytest.approx(1 - 100 / 1204, rel=1e-9)
+    assert math.exp(-50 * found.removed_per_day) == pytest.approx(1 - 1 / 1205, rel=1e-9)
+    assert found.added_per_day == pytest.approx(4 / (1205 * 50))
 
 
 def test_the_checked_out_commit_is_known(repository, tmp_path):

@@ -11,7 +11,7 @@ from kistack.errors import DataError
 from kistack.profiling.corpus import Corpus
 from kistack.profiling.documents import Document
 from kistack.profiling.pairs import InvalidPairs, Pair
-from kistack.profiling.splits import answers_in_corpus, load_pairs, split_facts, split_pairs
+from kistack.profiling.splits import PairSplit, answers_in_corpus, load_pairs, reworded, split_facts, split_pairs
 
 some = st.lists(
     st.tuples(st.frozensets(st.sampled_from("abcdefgh"), max_size=2), st.sampled_from(["", *"uvwxyz"])),
@@ -127,3 +127,37 @@ def test_facts_of_pairs():
     assert "'z'" in facts["pairs.gold_unknown"].why
     assert facts["pairs.identity"].value != facts["items.identity"].value
     assert all(f.source == "measured" and f.why for f in facts.values())
+
+
+def asked(*questions):
+    return tuple(Pair(f"{n}{q}", q, ("x",)) for n, q in enumerate(questions))
+
+
+def test_held_out_questions_in_nearly_the_same_words_are_told():
+    train = asked(
+        "Until when is the long term release of Python 3.12 supported by its makers?",
+        "Who wrote the first chapter of the handbook about sailing ships?",
+    )
+    test = asked(
+        "until when is the long term release of Python 3.12 supported by the makers?",
+        "Until when is the long term release of Python 3.13 supported by its makers?",
+        "What colour has the sea in the evening?",
+        "Why?",
+    )
+    assert reworded(PairSplit(train, test)) == 0.25
+    assert reworded(PairSplit(train, ())) == 0
+
+
+def test_answers_say_what_kind_of_task_it_is():
+    rows = [Pair(str(n), f"question {n}", (("yes", "No.", "no")[n % 3],)) for n in range(30)]
+    facts = split_facts(split_pairs(rows, Split(test=0.3)), PromptTemplate())
+    assert facts["pairs.labels"].value is True
+    assert facts["pairs.distinct_answers"].value == 2
+    assert facts["pairs.short_answers"].value == 1
+    rows = [
+        Pair(str(n), f"question {n}", (f"a sentence of more than five words {n}" if n % 2 else f"v{n}",))
+        for n in range(30)
+    ]
+    facts = split_facts(split_pairs(rows, Split(test=0.3)), PromptTemplate())
+    assert facts["pairs.labels"].value is False
+    assert facts["pairs.short_answers"].value == 0.5

@@ -56,7 +56,7 @@ def test_no_feasible_candidate_is_said(advice):
 
 def test_the_advice_document_is_json_with_stable_names(advice):
     document = json.loads(json.dumps(advice_document(advice)))
-    assert set(document) == {"schema", "profile", "best", "candidates", "front", "notes"}
+    assert set(document) == {"schema", "profile", "best", "candidates", "front", "notes", "context"}
     assert document["best"]["plan"]["steps"][0]["use"] == "retrieve/x"
     assert document["candidates"][2]["rejections"][0]["limit"] == "memory"
 
@@ -80,6 +80,28 @@ def test_profile_shows_value_source_and_reason():
     assert "custom" in text
     assert "abc" not in text
     assert "read from the system" not in as_text(profile_page(facts, brief=True), 140)
+
+
+def test_parts_of_the_corpus_stand_in_one_table():
+    why = "snapshots: two dates; 95 % interval"
+    facts = {
+        "part.docs.documents": measured(12, "x"),
+        "part.docs.bytes": measured(2_000_000, "x", "B"),
+        "part.docs.changed_per_day": measured(0.02, why, "1/day"),
+        "part.docs.changed_low": measured(0.01, why, "1/day"),
+        "part.docs.changed_high": measured(0.03, why, "1/day"),
+        "part.docs.erasable": declared(True, "x"),
+        "part.docs/log.documents": measured(3, "x"),
+        "freshness.source": measured("snapshots", "x"),
+    }
+    text = as_text(profile_page(Facts(facts)), 160)
+    row = next(line for line in text.splitlines() if line.strip().startswith("docs ") or " docs " in line)
+    assert "12" in row
+    assert "2 MB" in row
+    assert "snapshots, erasable" in row
+    assert "docs/log" in text
+    assert "a part of its own" in " ".join(text.split())
+    assert "by part" not in as_text(profile_page(Facts({"freshness.source": measured("git", "x")})), 160)
 
 
 def system(name, hits, **metrics):

@@ -1,4 +1,4 @@
-"""The advisor held against published comparisons: does it put first what came out best, and for reasons that carry over?
+"""The advisor held against published comparisons: does it put first what came out best, for reasons that carry over.
 
 Each comparison's facts become a profile and each of its options a candidate, judged by the same effects, rules, limits
 and choice as any plan. What is told: agreement (the first choice is one that may be put first), violations (it matches
@@ -27,7 +27,7 @@ from kistack.domain.plan import Plan, Step
 from kistack.domain.records import Estimate
 
 BENCH_SCHEMA = 1
-#: Differences of less than this share of the best expected quality do not matter: what published comparisons call equal.
+#: Differences of less than this share of the best expected quality do not matter: published comparisons call it equal.
 MARGIN = 0.02
 #: What is left out, one at a time, to see what the advice rests on.
 FACTS = (
@@ -95,7 +95,7 @@ def _ranking(row: Comparison, table: EffectTable, rules: Sequence[Rule]) -> list
     reads = [read_option(row, option, table) for option in row.options]
     estimates = [estimate_of(row, read, table) for read in reads]
     nothing = Option(id="", levers={}, value=0.0)
-    limits = rejected(row, reads, estimates, estimate_of(row, read_option(row, nothing, table), table))
+    limits = rejected(row, estimates, estimate_of(row, read_option(row, nothing, table), table))
     judgement = Judge(profile_of(row))
     judged = [
         _judged(number, read, estimate, broken, judgement, table, rules)
@@ -105,7 +105,7 @@ def _ranking(row: Comparison, table: EffectTable, rules: Sequence[Rule]) -> list
     return ranked(judged, MARGIN * best)
 
 
-def _judged(  # noqa: PLR0917 - what an option is judged by
+def _judged(
     number: int,
     read: Read,
     estimate: Estimate,
@@ -147,7 +147,9 @@ def without_paper(
     Effects are fitted again without its figures. A rule that cites only it goes; one that cites others too stays only
     if it fires on a comparison of one of those.
     """
-    kept = [rule for rule in rules if not any(cites(s, paper) for s in rule.sources) or _carried(rule, paper, rows, table)]
+    kept = [
+        rule for rule in rules if not any(cites(s, paper) for s in rule.sources) or _carried(rule, paper, rows, table)
+    ]
     return table.without(lambda source: cites(source, paper)), tuple(kept)
 
 

@@ -121,7 +121,7 @@ def _training(read: Read, m: Machine) -> tuple[float, float]:
         peak = max(peak, costs.training_peak_bytes(shape_of(params), recipe))
         tokens = max(change.tokens, 1e6)
         once = costs.train_seconds(params, trained, tokens, m, "bf16")
-        # Unpacking four bits at every product costs a fifth to a third (torchtune README: 3,083 against 2,413 tokens/s).
+        # Unpacking four bits at every product takes time (torchtune README: 3,083 against 2,413 tokens/s).
         seconds += once * (1.28 if method == "qlora" else 1.0)
         if change.teacher:
             seconds += 2 * change.teacher * tokens / (0.45 * max(m.flops_bf16, m.flops_fp32))
@@ -131,14 +131,14 @@ def _training(read: Read, m: Machine) -> tuple[float, float]:
 # --- limits
 
 
-def rejected(row: Comparison, reads: Sequence[Read], estimates: Sequence[Estimate], base: Estimate) -> list[list[Rejection]]:
+def rejected(row: Comparison, estimates: Sequence[Estimate], base: Estimate) -> list[list[Rejection]]:
     """The limits that each option breaks.
 
     A number is compared. A limit that is only called tight says that what the untouched base takes is too much: options
     that take about as much of it are rejected, where there are others.
     """
     limits = row.facts.limits
-    found = [_over_numbers(row, e, r) for e, r in zip(estimates, reads, strict=True)]
+    found = [_over_numbers(row, e) for e in estimates]
     for name, value in (
         ("latency_seconds", limits.latency_ms),
         ("bytes", limits.bytes_gib),
@@ -155,12 +155,16 @@ def rejected(row: Comparison, reads: Sequence[Read], estimates: Sequence[Estimat
     return found
 
 
-def _over_numbers(row: Comparison, e: Estimate, read: Read) -> list[Rejection]:
+def _over_numbers(row: Comparison, e: Estimate) -> list[Rejection]:
     limits, found = row.facts.limits, []
     trains = e.cost("peak_bytes") > 0
     bounds = [
         ("memory", e.cost("serving_peak_bytes"), machine_of(row.facts.serve_on).memory),
-        ("training memory", e.cost("peak_bytes"), machine_of(row.facts.train_on, training=True).memory if trains else math.inf),
+        (
+            "training memory",
+            e.cost("peak_bytes"),
+            machine_of(row.facts.train_on, training=True).memory if trains else math.inf,
+        ),
     ]
     if isinstance(limits.memory_gib, float) and not isinstance(limits.memory_gib, bool):
         # A limit of memory is one of the machine the comparison is about: that which trains, where something trains.

@@ -324,5 +324,3 @@ def without(row: Comparison, fact: str) -> Comparison:
         return row
     changed = held.model_copy(update={leaf: None})
     return row.model_copy(update={"facts": row.facts.model_copy(update={group: changed})})
-
-

@@ -42,8 +42,8 @@ class EvaluatePerplexity(Stage):
     prompt is the items' own wording in the model's chat template, with the passages that the system's index returns
     where it has one, else those that the items carry, if any; its tokens are not scored. Whether the end-of-turn token
     counts as part of the answer is the runtime's choice, so compare perplexities of one runtime and vocabulary only.
-    Lower is better, 1 is certainty. Of more than ``most`` items only so many are scored (its interval narrows slowly, its
-    time grows with every prompt); there are numbers per item only where all of them are.
+    Lower is better, 1 is certainty. Of more than ``most`` items only so many are scored (its interval narrows slowly,
+    its time grows with every prompt); there are numbers per item only where all of them are.
     """
 
     name = "evaluate/perplexity"

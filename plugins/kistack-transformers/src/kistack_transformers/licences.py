@@ -51,7 +51,8 @@ _MONTHS = (
     "december",
 )
 _CUTOFF = re.compile(
-    r"(?:knowledge[\s-]+cut-?\s?off|cutting[\s-]+knowledge|cut-?off[\s-]+date)[^\n]{0,40}?"
+    r"(?:knowledge[\s-]+cut-?\s?off|cutting[\s-]+knowledge|cut-?off[\s-]+dates?|data\b[^.\n]{0,30}cut-?off\b"
+    r"|knowledge base was last updated)[^\n]{0,40}?"
     r"(?:(?P<month>" + "|".join(_MONTHS) + r")\s+(?P<year>20\d\d)|(?P<iso>20\d\d-[01]\d))",
     re.IGNORECASE,
 )

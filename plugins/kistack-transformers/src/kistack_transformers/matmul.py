@@ -78,7 +78,10 @@ class Matmul(Stage):
                 ctx.log(f"{name} is not multiplied here: {str(error).splitlines()[0]}")
                 continue
             facts[f"flops_{name}"] = float(f"{rate:.3g}")
-            notes[f"flops_{name}"] = {"unit": "FLOP/s", "why": f"{name} linear layers in torch {torch.__version__}, {how}"}
+            notes[f"flops_{name}"] = {
+                "unit": "FLOP/s",
+                "why": f"{name} linear layers in torch {torch.__version__}, {how}",
+            }
             ctx.progress(done + 1, len(FORMATS), "formats")
         text = json.dumps(notes)
         (ctx.out(OUT) / "facts.json").write_text(text, encoding="utf-8")

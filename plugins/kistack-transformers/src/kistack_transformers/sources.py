@@ -52,6 +52,10 @@ class UnpackingSettings(SourceSettings):
     )
 
 
+_SECTIONS = ("model", "teacher", "embedder")
+_FACTS = ("params", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "bytes")
+
+
 class ModelSource(Stage):
     """What the sources share: the model lies in a folder, which is linked, or in a GGUF file, which is unpacked."""
 
@@ -119,7 +123,7 @@ class ModelSource(Stage):
     def estimate(self, settings: Any, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Linking takes next to nothing; unpacking a GGUF file reads, casts and writes every weight."""
         place = self.locate(settings)
-        found = self._describe(settings, place)
+        found = _profiled(settings, profile) or self._describe(settings, place)
         if place.is_dir():
             return Estimate({"seconds": 0.5, "peak_bytes": _LINKING_BYTES}, {"model": dict(found.facts)})
         costs = {"seconds": gguf_files.seconds(found), "peak_bytes": gguf_files.peak_bytes(found)}
@@ -170,6 +174,19 @@ class ModelSource(Stage):
         if not place.is_dir():
             texts.append(gguf_files.chat_template(place))
         return licences.cutoff(*texts)
+
+
+def _profiled(settings: Any, profile: Profile) -> Type | None:
+    """What the profile says of this very model: it was read from the same files, whose tokenizer takes long to read."""
+    for section in _SECTIONS:
+        if profile.text(f"{section}.reference") != settings.reference:
+            continue
+        if getattr(settings, "dtype", "auto") not in {"auto", profile.text(f"{section}.precision")}:
+            continue
+        facts = {n: profile.number(f"{section}.{n}") for n in _FACTS if f"{section}.{n}" in profile}
+        if {"params", "bytes"} <= facts.keys():
+            return Type("model", facts=facts)
+    return None
 
 
 def _telling(folder: Path) -> tuple[Path, ...]:
