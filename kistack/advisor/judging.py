@@ -23,7 +23,7 @@ from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
 from kistack.domain.advice import Candidate, Reason, Rejection, Strength
-from kistack.domain.calibration import UNCALIBRATED, Calibration
+from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
@@ -185,7 +185,7 @@ class _Sitting:
         if text := placement_text(self.profile, found.pipeline):
             reasons.append(Reason("placement", "notes", text))
         reasons += self._rule_reasons(case, broken)
-        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration)
+        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(self.profile))
         candidate = _candidate(found, prediction, reasons, broken)
         own = self.bench.host.judge(candidate, self.profile)
         if own:
@@ -265,10 +265,10 @@ def _candidate(
     return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
 
 
-def _shown_by_runs(techniques: Sequence[str], calibration: Calibration) -> list[Reason]:
+def _shown_by_runs(techniques: Sequence[str], calibration: Calibration, kind: str) -> list[Reason]:
     """By how many points what ran here moves the expectation."""
     name = "+".join(techniques) or "nothing"
-    known = calibration.of("quality", name)
+    known = calibration.of(kind, name)
     if not known.offset:
         return []
     ran = f"{known.runs} of {name}" if known.runs else f"none of {name}, so partly"

@@ -47,7 +47,8 @@ def probe(
     template = place.scenario.template
     bare = bare_questions(sample, template)
     gold, no_gold = _gold(place, sample, template)
-    pipeline = probe_pipeline(profile, place.host, retriever, bare.type, gold.type if gold is not None else None)
+    shown = gold.type if gold is not None else None
+    pipeline = probe_pipeline(profile, place.host, retriever, bare.type, shown, calibration=place.calibration())
     _foretell(place, pipeline, len(sample), available, notify)
     execution = _execute(place, pipeline, {q.type.identity: q for q in (bare, gold) if q is not None}, on_event)
     missing = {"gold_passage": no_gold} if gold is None else {}

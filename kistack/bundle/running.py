@@ -17,6 +17,7 @@ from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.domain.artifacts import Artifact, Opener
+from kistack.domain.calibration import points_kind
 from kistack.domain.facts import Profile
 from kistack.domain.records import Measurement, RunRecord, StepRecord, SystemScore
 from kistack.errors import KistackError, StepFailed, StoreError
@@ -118,6 +119,7 @@ def _record(place: Workspace, pipeline: Pipeline, execution: Execution) -> RunRe
         steps=execution.steps,
         predicted=told.predicted,
         raw=told.raw,
+        points_kind=points_kind(place.profile()),
         runtime=system.opener.stage if system is not None and system.opener is not None else "",
         started=execution.started,
         seconds=execution.seconds,

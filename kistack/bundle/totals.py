@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kistack.advisor.features import features_of
 from kistack.advisor.quality import predict
 from kistack.composition.pipeline import Pipeline, System
-from kistack.domain.calibration import Calibration
+from kistack.domain.calibration import Calibration, points_kind
 from kistack.domain.facts import Profile, assumed
 from kistack.domain.records import StepRecord, SystemScore
 
@@ -33,15 +33,15 @@ def foretold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> 
     raw = {name: pipeline.estimate.raw.get(name, value) for name, value in predicted.items()}
     if pipeline.plan.steps:
         raw["quality"] = predict(features_of(_unchanged(profile), pipeline)).points
-        moved = calibration.of("quality", "+".join(pipeline.plan.techniques)).offset
+        moved = calibration.of(points_kind(profile), "+".join(pipeline.plan.techniques)).offset
         predicted["quality"] = min(100.0, max(0.0, raw["quality"] + moved))
     return Foretold(predicted, raw)
 
 
 def _unchanged(profile: Profile) -> Profile:
     """The profile on the day of the run: what is measured then has had no time to become stale."""
-    kept = {n: f for n, f in profile.facts.items() if not n.startswith("freshness.")}
-    return Profile({**kept, "freshness.changed_per_day": assumed(0.0, "measured right after it was built", "share")})
+    changing = [n for n in profile if n.endswith(".changed_per_day")]
+    return profile.updated(dict.fromkeys(changing, assumed(0.0, "measured right after it was built", "share")))
 
 
 def answering(pipeline: Pipeline) -> System | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 
 CALIBRATION_SCHEMA = 1
@@ -72,6 +73,13 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
             "binomial of 200 questions and settings that one set of techniques lumps together, assumed",
             points=True,
         ),
+        "quality_probed": Prior(
+            10.0,
+            5.0,
+            "a probe of 40 pairs replaces the widest assumptions and has a binomial standard deviation of 8 points "
+            "itself; the rest and the noise assumed as without one",
+            points=True,
+        ),
     }
 )
 
@@ -90,7 +98,7 @@ SERVING_KINDS: Mapping[str, str] = MappingProxyType(
 class Observed(NamedTuple):
     """One number as a stage stated it, before any correction, and as a run measured it.
 
-    ``stage`` is a stage's name, for ``quality`` the techniques of the plan; ``machine`` a fingerprint.
+    ``stage`` is a stage's name, for points the techniques of the plan; ``machine`` a fingerprint.
     """
 
     run: str
@@ -228,6 +236,11 @@ class Calibration:
 
 def _grown(numbers: Mapping[str, float], factor: float) -> dict[str, float]:
     return {n: v * factor if n == "bytes" else v for n, v in numbers.items()}
+
+
+def points_kind(profile: Profile) -> str:
+    """The kind of number that expected points are: a probe changes what they rest on, and so how far they are off."""
+    return "quality_probed" if profile.number("probe.pairs") else "quality"
 
 
 def _runs(count: int) -> str:

@@ -127,7 +127,8 @@ class RunRecord:
     """A run: plan, profile, environment, steps, scores and status.
 
     ``predicted`` are costs and points (``quality``) of the plan as a whole as the user was told them, ``raw`` the same
-    before calibration, ``measured`` what this run itself measured of them. ``runtime`` is the stage that answers.
+    before calibration, ``measured`` what this run itself measured of them. ``runtime`` is the stage that answers,
+    ``points_kind`` the kind of number that the points were predicted as.
     """
 
     run: str
@@ -146,6 +147,7 @@ class RunRecord:
     raw: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     runtime: str = ""
+    points_kind: str = "quality"
 
     @property
     def techniques(self) -> str:
@@ -153,9 +155,9 @@ class RunRecord:
         kinds = dict.fromkeys(str(s["use"]).partition("/")[0] for s in self.plan.get("steps", ()))
         return "+".join(kinds) or "nothing"
 
-    def told_of(self, number: str) -> str:
-        """What a number of the whole plan is calibrated by: the runtime, for ``quality`` the techniques."""
-        return self.techniques if number == "quality" else self.runtime
+    def told_of(self, number: str) -> tuple[str, str]:
+        """The kind of a number of the whole plan and what calibrates it: the runtime, for ``quality`` the techniques."""
+        return (self.points_kind, self.techniques) if number == "quality" else (number, self.runtime)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document that ``from_json`` reads back."""

@@ -11,6 +11,7 @@ from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
 from kistack.composition.requests import Request
 from kistack.composition.workbench import Workbench
 from kistack.domain.artifacts import Type
+from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import KistackError, PlanError, Problem
@@ -35,7 +36,15 @@ def retriever_of(profile: Profile, host: Host) -> tuple[Step | None, str]:
     return None, reason or "no retriever is installed"
 
 
-def probe_pipeline(profile: Profile, host: Host, retriever: Step | None, bare: Type, gold: Type | None) -> Pipeline:
+def probe_pipeline(  # noqa: PLR0913 - a probe is made of all this
+    profile: Profile,
+    host: Host,
+    retriever: Step | None,
+    bare: Type,
+    gold: Type | None,
+    *,
+    calibration: Calibration = UNCALIBRATED,
+) -> Pipeline:
     """The nodes that answer and score: systems ``closed_book``, and ``gold_passage`` and ``retrieved`` where they can.
 
     Answers are not timed one by one. Every installed evaluator that reads answers alone scores them.
@@ -44,8 +53,8 @@ def probe_pipeline(profile: Profile, host: Host, retriever: Step | None, bare: T
         PlanError: there is no base model, nothing opens it, or nothing scores answers.
     """
     plan = Plan(steps=(retriever,) if retriever is not None else ())
-    start = compose(plan, profile, host, where="probe", evaluation=False)
-    bench = Workbench(profile, host, plan.seed)
+    start = compose(plan, profile, host, where="probe", evaluation=False, calibration=calibration)
+    bench = Workbench(profile, host, plan.seed, calibration=calibration)
     bench.nodes = {n.key: n for n in start.nodes}
     model = start.delivered["model"]
     index = next((b for b in start.served.values() if b.type.kind == "index"), None)

@@ -257,7 +257,7 @@ def _version(db: sqlite3.Connection) -> int:
 def _totals(record: RunRecord) -> list[tuple[str, str, float | None, float | None, float | None]]:
     names = sorted({*record.raw, *record.predicted, *record.measured})
     tables = (record.raw, record.predicted, record.measured)
-    return [(n, record.told_of(n), *(_number(t.get(n)) for t in tables)) for n in names]  # type: ignore[misc]
+    return [(*record.told_of(n), *(_number(t.get(n)) for t in tables)) for n in names]  # type: ignore[misc]
 
 
 def _number(value: float | None) -> float | None:

@@ -71,7 +71,8 @@ def test_what_another_run_measured_is_not_measured_again(toy_place):
 def test_expected_points_are_those_of_the_day_it_was_built(toy_place):
     pipeline = toy_place.compose(plan("tune/toy"))
     calm = foretold(pipeline, toy_place.profile(), UNCALIBRATED)
-    faster = toy_place.profile().updated({"freshness.changed_per_day": measured(0.5, "made for a test", "share")})
+    changes = measured(0.5, "made for a test", "share")
+    faster = toy_place.profile().updated({"freshness.changed_per_day": changes, "part.a.changed_per_day": changes})
     assert foretold(pipeline, faster, UNCALIBRATED) == calm
     assert calm.predicted == calm.raw
 
@@ -83,6 +84,15 @@ def test_expected_points_are_moved_and_stay_points(toy_place):
         calibration = Calibration({("quality", "retrieve+tune", ANY): Correction(offset, 5.0, 2)})
         found = foretold(pipeline, toy_place.profile(), calibration)
         assert (found.raw["quality"], found.predicted["quality"]) == (raw, pytest.approx(told))
+
+
+def test_points_predicted_after_a_probe_are_a_kind_of_their_own(toy_place):
+    pipeline = toy_place.compose(plan("retrieve/toy", "tune/toy"))
+    calibration = Calibration({("quality", ANY, ANY): Correction(5.0, 15.0)})
+    probed = toy_place.profile().updated({"probe.pairs": measured(40, "made for a test")})
+    before, after = (foretold(pipeline, p, calibration) for p in (toy_place.profile(), probed))
+    assert before.predicted["quality"] == before.raw["quality"] + 5
+    assert after.predicted["quality"] == after.raw["quality"]
 
 
 def test_nothing_is_asked_of_a_plan_that_delivers_the_base_as_it_is(toy_place):

@@ -131,6 +131,8 @@ def test_a_plan_as_a_whole_is_observed_by_what_it_is_told_of(tmp_path):
         Observed("r1", "quality", "retrieve+tune", "machine-1", 60.0, 80.0),
     ]
     assert ledger.run("r1") == whole
+    ledger.append(replace(whole, run="r2", points_kind="quality_probed"))
+    assert ledger.observed()[-1] == Observed("r2", "quality_probed", "retrieve+tune", "machine-1", 60.0, 80.0)
 
 
 def test_gc_learns_what_runs_need(tmp_path):
