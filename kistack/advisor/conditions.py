@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +46,8 @@ CANDIDATE_FIELDS = (
     "trains_on_private",
     "trained_with_passages",
 )
+
+_ENGINE = "cel.cel"
 
 _STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 _ROOT = re.compile(r"(?<![.\w])([A-Za-z_]\w*)\s*(?:\.\s*([A-Za-z_]\w*)(?!\s*\())?")
@@ -95,17 +98,21 @@ def condition(text: str) -> Condition:
 def _engine() -> Any:
     """The compiled part of ``cel``, loaded where the first policy is.
 
-    Its package would import a command line of its own too, and with that 0.1 s of libraries for terminals.
+    Its package would import a command line of its own too, and with that 0.1 s of libraries for terminals. The engine
+    can be started once in a process only, so it takes the place that the package looks for it in, before or after.
     """
+    if (loaded := sys.modules.get(_ENGINE)) is not None:
+        return loaded
     package = machinery.PathFinder.find_spec("cel")
     places = list(package.submodule_search_locations or ()) if package is not None else []
-    found = machinery.PathFinder.find_spec("cel.cel", places)
+    found = machinery.PathFinder.find_spec(_ENGINE, places)
     if found is None or found.loader is None:
         import cel
 
         return cel
     engine = module_from_spec(found)
     found.loader.exec_module(engine)
+    sys.modules[_ENGINE] = engine
     return engine
 
 

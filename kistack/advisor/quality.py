@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from kistack.advisor import answerer, wording
 from kistack.advisor.answerer import PROBE, mean_freshness
@@ -120,9 +121,44 @@ class _Step:
     declared: Effect | None = None
 
 
-def _total(features: Features, values: Mapping[str, float], table: EffectTable) -> float:
-    """The sum of the terms."""
-    return sum(step.points for step in _steps(features, values, table))
+def _total(features: Features, v: Mapping[str, float], table: EffectTable) -> float:
+    """The sum of the terms, without telling them apart: what each adds cancels but for the last score.
+
+    Only where a stage states its own effect does it matter what the step itself would have added.
+    """
+    state = answerer.untouched(features, v)
+    stated = 0.0
+
+    def replaced(declared: Effect, change: Callable[[], object]) -> float:
+        before = state.score(features)
+        change()
+        return declared.points - 100 * (state.score(features) - before)
+
+    def look_up() -> None:
+        answerer.look_up(state, features, v)
+
+    if features.passages:
+        if features.retrieval_effect is None:
+            look_up()
+        else:
+            stated += replaced(features.retrieval_effect, look_up)
+    for change in features.changes:
+        apply = partial(_apply, state, change, features, v, table)
+        if change.declared is None:
+            apply()
+        else:
+            stated += replaced(change.declared, apply)
+    _age(state, features)
+    return 100 * state.score(features) + stated
+
+
+def _age(state: answerer.Answerer, features: Features) -> None:
+    """Content changes while weights and index stay as they are."""
+    state.fresh_weights = mean_freshness(features.hazard, features.retrain_days or features.horizon_days)
+    state.fresh_index = mean_freshness(features.hazard, features.refresh_days)
+    if features.parts:
+        # Whether anything is stale at all is told by the parts themselves.
+        state.fresh_weights = min(state.fresh_weights, 1 - 1e-12)
 
 
 def _walk(features: Features, values: Mapping[str, float], table: EffectTable) -> tuple[Term, ...]:
@@ -159,11 +195,7 @@ def _steps(features: Features, v: Mapping[str, float], table: EffectTable) -> It
         after = state.score(features)
         yield _Step(change.kind, _points(before, after, change.declared), because, figures, change.declared)
         before = after
-    state.fresh_weights = mean_freshness(features.hazard, features.retrain_days or features.horizon_days)
-    state.fresh_index = mean_freshness(features.hazard, features.refresh_days)
-    if features.parts:
-        # Whether anything is stale at all is told by the parts themselves.
-        state.fresh_weights = min(state.fresh_weights, 1 - 1e-12)
+    _age(state, features)
     yield _Step("staleness", 100 * (state.score(features) - before), lambda: wording.stale(features, state))
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from advisor.onpaper import profile_of
 
@@ -102,3 +105,11 @@ def test_the_same_question_is_answered_once(judge):
 
 def test_a_whole_section_can_be_read(judge):
     assert judge.ask(condition("size(candidate) == 3 && size(pairs) > 3"), VIEW).holds
+
+
+@pytest.mark.parametrize("first", ["import cel", "pass"])
+def test_whoever_imports_the_engine_first_nothing_breaks(first):
+    code = f"{first}\nfrom kistack.advisor.conditions import condition\ncondition('pairs.train > 1.0')\nimport cel\n"
+    code += "assert cel.compile('1 + 1').execute({}) == 2\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

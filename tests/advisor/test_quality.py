@@ -189,6 +189,22 @@ def test_an_unknown_table_of_another_paper_changes_the_prediction():
     assert predict(retrieving(WITH), without).points == pytest.approx(points(retrieving(WITH)), abs=20)
 
 
+def test_the_sum_without_telling_the_terms_apart_is_the_sum_of_the_terms():
+    from kistack.advisor.quality import _total, _walk
+
+    table = effect_table()
+    values = {name: p.value for name, p in table.priors.items()}
+    stated = replace(Q8, declared=Effect(-12.0, -15.0, -9.0))
+    for features in (
+        BASE,
+        retrieving(WITH, Q8),
+        retrieving(WITH, stated, task="both"),
+        replace(retrieving(HALF, BARE, Q4), retrieval_effect=Effect(30.0, 20.0, 40.0)),
+        replace(BASE, task="behaviour", changes=(HALF, stated)),
+    ):
+        assert _total(features, values, table) == pytest.approx(sum(t.points for t in _walk(features, values, table)))
+
+
 changes = st.lists(st.sampled_from([BARE, WITH, Q8, Q4, HALF]), max_size=4).map(tuple)
 tasks = st.sampled_from(["facts", "behaviour", "both"])
 

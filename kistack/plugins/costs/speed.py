@@ -96,6 +96,8 @@ def prefill_seconds(model: Type, tokens: float, m: Machine, precision: str, effi
     precision). The vocabulary matrices do not count: the head runs for the last token only.
     """
     name = precision.lower()
+    if name == "bf16" and not m.gpus and not m.bf16_is_native:
+        name = "fp32"  # what runtimes compute in where bf16 has no instructions
     peak, fast = m.matrix_product(name)
     share = _prefill_share(m, name, fast=fast) if efficiency is None else efficiency
     attention = 2 * depth(model) * model.fact("hidden") * tokens**2

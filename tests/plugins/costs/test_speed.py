@@ -160,3 +160,9 @@ def test_time_grows_with_what_is_asked(tokens, factor, precision):
         assert costs.decode_seconds(SMALL, more, m, 1e8) >= costs.decode_seconds(SMALL, tokens, m, 1e8)
         longer, shorter = (costs.decode_seconds(SMALL, 9, m, 1e8, context=c) for c in (more, tokens))
         assert longer >= shorter
+
+
+def test_prompts_in_bf16_are_read_as_fp32_where_bf16_has_no_instructions():
+    old = Machine(cores=2, bandwidth=25e9, flops_fp32=181e9, flops_bf16=16e9)
+    assert costs.prefill_seconds(SMALL, 200, old, "bf16") == costs.prefill_seconds(SMALL, 200, old, "fp32")
+    assert costs.prefill_seconds(SMALL, 200, HERE, "bf16") < costs.prefill_seconds(SMALL, 200, HERE, "fp32")
