@@ -95,6 +95,11 @@ class _Noise:
         total = _PRIOR_RUNS * self.prior**2 + sum(self.squares[n] for n in own)
         return total / freedom, freedom
 
+    def of_stage(self, stage: str, rows: Sequence[_Row]) -> tuple[float, int]:
+        """``variance`` over the rows of one stage: some repeat to the byte, others wander."""
+        own = [n for n, row in enumerate(rows) if row.stage == stage]
+        return self.variance(own, len({rows[n].machine for n in own}))
+
 
 def _noise(prior: Prior, rows: Sequence[_Row]) -> _Noise:
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -117,19 +122,19 @@ def _fitted(prior: Prior, rows: Sequence[_Row]) -> dict[tuple[str, str], Correct
     terms = _Terms(prior, rows)
     noise = _noise(prior, rows)
     variance, _ = noise.variance(range(len(rows)), len(terms.pairs))
+    spreads = {stage: noise.of_stage(stage, rows) for stage in terms.stages}
     x = np.array([terms.columns(row.stage, row.machine) for row in rows])
-    weights = np.array(noise.weights)
-    ridge = Ridge(alpha=variance, fit_intercept=False, solver="cholesky")
+    weights = np.array([w / spreads[row.stage][0] for w, row in zip(noise.weights, rows, strict=True)])
+    ridge = Ridge(alpha=1.0, fit_intercept=False, solver="cholesky")
     ridge.fit(x, np.array([row.error for row in rows]), sample_weight=weights)
-    posterior = np.linalg.inv((x.T * weights) @ x / variance + np.eye(x.shape[1]))
+    posterior = np.linalg.inv((x.T * weights) @ x + np.eye(x.shape[1]))
     # What no run has shown is not claimed: terms that add up could leave the range of the data.
     lowest = min(0.0, *(row.error for row in rows))
     highest = max(0.0, *(row.error for row in rows))
     found = {}
     for stage in (*terms.stages, ANY):
         own = [n for n, row in enumerate(rows) if row.stage == stage]
-        groups = len({rows[n].machine for n in own})
-        spread, freedom = noise.variance(own, groups) if own else (variance, _PRIOR_RUNS)
+        spread, freedom = spreads.get(stage, (variance, _PRIOR_RUNS))
         for machine in (*terms.machines, ANY) if prior.timed else (ANY,):
             here = np.array(terms.columns(stage, machine))
             unsure = float(here @ posterior @ here) + terms.unseen(stage, machine) + spread

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.domain.artifacts import Opener, Type
+from kistack.domain.calibration import work_of
 from kistack.domain.plan import Plan
 from kistack.domain.records import Estimate
 from kistack.plugins.stages import Settings, Stage, Traits
@@ -62,6 +63,11 @@ class Node:
     def label(self) -> str:
         """The stage's name."""
         return self.stage.name
+
+    @property
+    def work(self) -> str:
+        """What its numbers are calibrated as."""
+        return work_of(self.stage.name, (o.stage for o in self.openers.values()))
 
     @property
     def growth(self) -> float:

@@ -18,7 +18,7 @@ from kistack.composition.matching import main_out, output_types
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
 from kistack.domain.artifacts import FACETS, Opener, Type
-from kistack.domain.calibration import SOURCE_KINDS, STEP_KINDS, UNCALIBRATED, Calibration
+from kistack.domain.calibration import SOURCE_KINDS, STEP_KINDS, UNCALIBRATED, Calibration, work_of
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.errors import KistackError, Problem
@@ -229,7 +229,7 @@ class Workbench:
                 types={n: tuple(b.type for b in bs) for n, bs in bound.items()},
                 openers={n: o for n, (o, _) in openers.items()},
                 outputs=output_types(stage, settings, traits, key, bound, stated.facts),
-                estimate=self._calibrated(stated, request),
+                estimate=self._calibrated(stated, request, openers),
                 seed=self.seed if traits.seeded else 0,
                 auto=request.auto,
                 step=request.step,
@@ -243,11 +243,12 @@ class Workbench:
             self.nodes[node.key] = node
         return self.nodes[node.key]
 
-    def _calibrated(self, stated: Estimate, request: Request) -> Estimate:
+    def _calibrated(self, stated: Estimate, request: Request, openers: Mapping[str, tuple[Opener, Stage]]) -> Estimate:
         # The bytes of a source are read off its files, not predicted.
         kinds = SOURCE_KINDS if request.purpose == "source" else STEP_KINDS
         machine = self.profile.text("hardware.fingerprint")
-        return self.calibration.corrected(stated, request.stage.name, machine, kinds)
+        work = work_of(request.stage.name, (opener.stage for opener, _ in openers.values()))
+        return self.calibration.corrected(stated, work, machine, kinds)
 
 
 @cache

@@ -87,7 +87,8 @@ class StepRecord:
     """One node of a pipeline as it ran: what was predicted, what was measured, what it left.
 
     ``predicted`` is what the user was told, ``raw`` what the stage had stated before it was calibrated. ``facts`` are
-    numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``).
+    numbers of what it read (``pairs.count``), ``results`` of what it made (``model.bytes``). ``work`` is what its
+    numbers are calibrated as: the stage with whatever it opens; the stage alone where it is empty.
     """
 
     use: str
@@ -105,6 +106,7 @@ class StepRecord:
     version: str = ""  # of the stage
     results: Mapping[str, float] = field(default_factory=dict)
     raw: Mapping[str, float] = field(default_factory=dict)
+    work: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class RunRecord:
         return "+".join(kinds) or "nothing"
 
     def told_of(self, number: str) -> tuple[str, str]:
-        """The kind of a number of the whole plan and what calibrates it: the runtime, for ``quality`` the techniques."""
+        """The kind of a number of the whole plan, and what calibrates it: the runtime, for points the techniques."""
         return (self.points_kind, self.techniques) if number == "quality" else (number, self.runtime)
 
     def to_json(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def retriever_of(profile: Profile, host: Host) -> tuple[Step | None, str]:
     return None, reason or "no retriever is installed"
 
 
-def probe_pipeline(  # noqa: PLR0913 - a probe is made of all this
+def probe_pipeline(
     profile: Profile,
     host: Host,
     retriever: Step | None,

@@ -369,6 +369,7 @@ class _Run:
             version=node.stage.version,
             results={f"{name}.{n}": v for name, artifact in made.items() for n, v in artifact.facts.items()},
             raw=stated(node),
+            work=node.work,
         )
 
     def _keep(self, node: Node, found: StepResult) -> None:

@@ -21,7 +21,7 @@ from kistack.errors import InputError, StoreError
 from kistack.storage.files import remove, storing
 
 #: Version of the tables below (SQLite's ``user_version``).
-LEDGER_SCHEMA = 2
+LEDGER_SCHEMA = 3
 
 #: Numbers of a plan as a whole: stated, told to the user after calibration, and measured by that run itself.
 _TOTALS = """
@@ -41,7 +41,7 @@ CREATE VIEW latest AS SELECT max(entry) AS entry FROM runs GROUP BY run;
 CREATE TABLE steps (
     entry INTEGER NOT NULL REFERENCES runs (entry), position INTEGER NOT NULL, key TEXT NOT NULL, use TEXT NOT NULL,
     version TEXT NOT NULL, plugin TEXT NOT NULL, status TEXT NOT NULL, settings TEXT NOT NULL, facts TEXT NOT NULL,
-    machine TEXT NOT NULL, PRIMARY KEY (entry, position)
+    machine TEXT NOT NULL, work TEXT NOT NULL DEFAULT '', PRIMARY KEY (entry, position)
 );
 CREATE INDEX steps_by_use ON steps (use);
 CREATE TABLE numbers (
@@ -56,7 +56,7 @@ CREATE TABLE scores (
 
 #: A step that was resumed after a kill has no honest duration, so it tells nothing about predictions.
 _OBSERVED = """
-SELECT r.run, n.name, s.use, s.machine, n.raw, n.measured, n.entry, n.position
+SELECT r.run, n.name, s.work, s.machine, n.raw, n.measured, n.entry, n.position
 FROM numbers n JOIN steps s USING (entry, position) JOIN runs r USING (entry)
 WHERE s.status = 'done' AND n.entry IN latest AND n.raw IS NOT NULL AND n.measured IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM numbers o
@@ -71,9 +71,11 @@ ORDER BY 7, 8, 2
 
 _RAW = "ALTER TABLE numbers ADD COLUMN raw REAL; UPDATE numbers SET raw = predicted;"
 #: What brings an older ledger one version further: version to the statements that leave it at version + 1.
-#: 1: nothing was calibrated yet, so what was predicted is what the stages stated.
+#: 1: nothing was calibrated yet, so what was predicted is what the stages stated. 2: what a step opens was not told
+#: apart.
 MIGRATIONS: dict[int, str] = {
     1: _RAW + _TOTALS,
+    2: "ALTER TABLE steps ADD COLUMN work TEXT NOT NULL DEFAULT ''; UPDATE steps SET work = use;",
 }
 
 
@@ -113,8 +115,8 @@ class Ledger:
                 texts = (step.key, step.use, step.version, step.plugin, step.status)
                 told = (json.dumps(dict(step.settings), sort_keys=True), json.dumps(dict(step.facts), sort_keys=True))
                 db.execute(
-                    "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry, position, *texts, *told, machine),
+                    "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (entry, position, *texts, *told, machine, step.work or step.use),
                 )
                 names = sorted({*step.raw, *step.predicted, *step.measured})
                 tables = (step.predicted, step.measured, step.raw)

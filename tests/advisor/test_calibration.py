@@ -104,6 +104,15 @@ def test_own_runs_outweigh_many_of_another_machine():
     assert abs(calibration.of("seconds", "tune/x", "other").offset - 1.0) < 0.05
 
 
+def test_a_stage_that_wanders_does_not_spoil_one_that_repeats_to_the_byte():
+    exact = seen(0.4, 0.4, kind="bytes")
+    wild = seen(*[-1.0, 1.0, 0.2, -0.6] * 3, kind="bytes", stage="evaluate/z")
+    alone, beside = (fit(rows).of("bytes", "tune/x") for rows in (exact, [*exact, *wild]))
+    assert abs(beside.offset - 0.4) < 0.01
+    assert beside.half == pytest.approx(alone.half, rel=0.05)
+    assert fit([*exact, *wild]).of("bytes", "evaluate/z").half > 10 * beside.half
+
+
 def test_several_steps_of_one_run_are_one_run():
     three = [o._replace(run="r") for o in seen(0.5, 0.5, 0.5, stage="answer/items")]
     assert fit(three).of("seconds", "answer/items", "m").runs == 1

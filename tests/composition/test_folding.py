@@ -65,6 +65,19 @@ def test_a_node_tells_the_corrected_number(before, after):
     assert "bytes" not in node(after, "source/toy").estimate.intervals
 
 
+def test_answers_through_another_runtime_are_other_work(before):
+    asked = {n.work for n in before.nodes if n.label == "answer/items"}
+    runtimes = {s.opener.stage for s in before.systems.values()}
+    assert len(runtimes) == 2
+    assert all(any(runtime in work for work in asked) for runtime in runtimes)
+    [work] = [w for w in asked if "retrieve/toy" in w]
+    calibration = Calibration({("seconds", work, MACHINE): Correction(math.log(2), 0.1, 3)})
+    host = load_host(entry_points=False, extra={"toys": toys})
+    told = compose(PLAN, small_profile(), host, calibration=calibration)
+    for node in told.nodes:
+        assert bool(node.estimate.raw) == (node.work == work)
+
+
 def test_the_plan_adds_up_what_its_nodes_tell(before, after):
     assert after.estimate.cost("seconds") == pytest.approx(sum(n.estimate.cost("seconds") for n in after.steps))
     assert after.estimate.stated("seconds") == pytest.approx(before.estimate.cost("seconds"))

@@ -14,6 +14,7 @@ from kistack.domain.calibration import (
     Calibration,
     Correction,
     Observed,
+    work_of,
 )
 from kistack.domain.records import Estimate
 
@@ -93,6 +94,15 @@ def test_serving_memory_is_another_kind_than_a_steps_memory():
     told = calibration.corrected(Estimate({"peak_bytes": 3.0}), "runtime/x", "m", SERVING_KINDS)
     assert told.cost("peak_bytes") == pytest.approx(6)
     assert calibration.corrected(Estimate({"peak_bytes": 3.0}), "runtime/x", "m").cost("peak_bytes") == 3
+
+
+def test_what_a_step_opens_is_part_of_what_it_is_calibrated_as():
+    assert work_of("tune/x", []) == "tune/x"
+    assert (
+        work_of("answer/items", ["runtime/y", "retrieve/x", "runtime/y"]) == "answer/items with retrieve/x, runtime/y"
+    )
+    calibration = Calibration({("seconds", "distill/x with runtime/y", "m"): Correction(0.1, 0.2, 4)})
+    assert calibration.describe(["distill/x"], "m") == "predicted costs: calibrated by 4 runs of distill/x here"
 
 
 def test_one_line_says_what_numbers_rest_on():

@@ -113,6 +113,14 @@ def test_numbers_that_are_none_are_not_kept_as_numbers(tmp_path):
     assert seen(ledger, "seconds") == []
 
 
+def test_a_step_is_observed_as_what_it_is_calibrated_as(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db")
+    both = {"raw": {"seconds": 1.0}, "measured": {"seconds": 8.0}}
+    ledger.append(record("r1", work="tune/lora with runtime/x", **both))
+    ledger.append(record("r2", **both))
+    assert [o.stage for o in ledger.observed()] == ["tune/lora with runtime/x", "tune/lora"]
+
+
 def test_a_plan_as_a_whole_is_observed_by_what_it_is_told_of(tmp_path):
     ledger = Ledger(tmp_path / "ledger.db")
     whole = replace(
