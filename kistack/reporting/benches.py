@@ -20,7 +20,7 @@ def calibration_page(bench: CalibrationBench) -> Page:
         "number",
         "runs",
         "measured",
-        f"in the {STATED:.0%} interval",
+        f"in the {100 * STATED:.0f} % interval",
         "median error, raw",
         "calibrated",
         "verdict",
