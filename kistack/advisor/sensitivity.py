@@ -32,8 +32,8 @@ from kistack.advisor.shortlists import Shortcut, contenders, firsts, is_untaught
 NEAREST = 5
 #: A flip is known to this share of its value.
 TOLERANCE = 0.05
-#: Predictions and compositions that one look for flips may ask for: about a quarter of a second of one core.
-_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 180, 60
+#: Predictions and compositions that one look for flips may ask for: about a tenth of a second of one core.
+_MOST_PREDICTIONS, _MOST_COMPOSITIONS = 60, 8
 #: Sets of techniques, from the top, that are looked at under facts that ask for composing again.
 _LEADING = 3
 _DIRECTIONS: tuple[Direction, ...] = ("less", "more")

@@ -82,4 +82,4 @@ def test_why_nothing_within_the_ranges_helps():
     assert "private-documents-stay-out-of-weights forbids it" in barred.why
     assert barred.sentences == (barred.why,)
     known = bench(model="7b", train="server", serve="server", probe__closed_book=0.92, freshness__changed_per_day=0.0)
-    assert "quantize" in what_must_change(known, "tune").why
+    assert "quantize" in what_must_change(known, "distill+tune").why

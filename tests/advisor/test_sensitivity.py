@@ -127,7 +127,7 @@ def test_weights_alone_win_where_content_hardly_changes():
              "freshness__changed_per_day": 0.02}  # fmt: skip
     bench = Bench(Scenario(name="x", models={"base": "paper:135m"}), profile_of(**facts), host())
     assert "retrieve" in bench.judgement.winner
-    found = {(f.fact, f.direction): f for f in flips(bench).flips}
+    found = {(f.fact, f.direction): f for f in flips(bench, thorough=True).flips}
     slower = found["freshness.changed_per_day", "less"]
     assert "retrieve" not in slower.winner
     assert slower.at < 0.02

@@ -86,7 +86,7 @@ def judge(row: Comparison, table: EffectTable, rules: Sequence[Rule]) -> Verdict
     """Rank the options of one comparison; one that cannot be expressed counts as a miss and says why."""
     try:
         order = _ranking(row, table, rules)
-    except (ValueError, KeyError, ArithmeticError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
         return Verdict(row, (), f"{type(error).__name__}: {error}")
     return Verdict(row, tuple(row.options[j.number].id for j in order))
 
