@@ -11,6 +11,7 @@ from typing import Any
 from kistack.advisor.placement import Placement, placed, placements
 from kistack.composition.arranging import arrange
 from kistack.composition.composer import compose
+from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Pipeline
 from kistack.composition.starting import MODEL_SLOTS, given_types
 from kistack.domain.artifacts import FACETS, Type
@@ -157,7 +158,7 @@ def candidates(
     Where parts of the corpus change at different rates, or some are private, plans that place them apart are among
     them. ``notes`` receives what could not be judged at all; ``calibration`` corrects the estimates.
     """
-    memo: dict[Any, Any] = {}
+    memo = Memo()
     ways = placements(profile)
     found = options(profile, host, notes, room=MOST_PLANS - (MOST_PLACED if ways else 0))
     judged = []
@@ -176,7 +177,7 @@ def composed(
     plan: Plan,
     profile: Profile,
     host: Host,
-    memo: dict[Any, Any] | None = None,
+    memo: Memo | None = None,
     calibration: Calibration = UNCALIBRATED,
 ) -> Composed:
     """One plan composed without its evaluation, or its problems."""

@@ -47,10 +47,11 @@ class Judged:
 
 
 def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkeep:
-    """Machine seconds per day of serving this scenario's traffic and keeping the index fresh over the horizon.
+    """Machine seconds per day of serving this scenario's traffic and keeping its knowledge fresh over the horizon.
 
-    Weights are made once per horizon; an index is made again at every refresh where the content changes at all, and
-    trainers that read it are not run again then.
+    An index is made again at every refresh where the content changes at all, and trainers that read it are not run
+    again then. Weights are made once, and again at every retraining that falls into the horizon: all that reads the
+    documents or the pairs is.
     """
     queries = profile.number("scenario.queries_per_day", 100.0)
     costs = pipeline.estimate
@@ -59,8 +60,16 @@ def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkee
     return Upkeep(
         answering=queries * costs.cost("latency_seconds"),
         refreshing=index_seconds(pipeline) / features.refresh_days if changing else 0.0,
-        building=costs.cost("seconds") / days,
+        building=(costs.cost("seconds") + _again(pipeline, features)) / days,
     )
+
+
+def _again(pipeline: Pipeline, features: Features) -> float:
+    """Seconds of all retrainings within the horizon."""
+    if not features.trains_on or not 0 < features.retrain_days < features.horizon_days:
+        return 0.0
+    times = math.ceil(features.horizon_days / features.retrain_days) - 1
+    return times * pipeline.redo("corpus", "pairs").cost("seconds")
 
 
 def economy_of(judged: Judged) -> tuple[Any, ...]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from kistack.advisor.candidates import MOST_PLACED, MOST_PLANS, Composed, composed, options, placed_plans, plans
 from kistack.advisor.placement import placements
-from kistack.composition.pipeline import Given, Node
+from kistack.composition.memo import Memo
+from kistack.composition.pipeline import Given, Source
 from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Fact, Profile
 from kistack.domain.plan import Plan
@@ -145,15 +146,17 @@ def _keep(kept: list[tuple[Reads, Any]], reads: Reads, value: Any) -> None:
         del kept[1]
 
 
-class _Memo(dict[Any, Any]):
-    """What plans share while they are composed (nodes by mark), each with what making it read.
+class _Memo(Memo):
+    """What plans share while they are composed, each with what making it read.
 
-    A node also depends on what its inputs depend on: their types are made of facts that their keys do not show.
+    A value also depends on what the nodes it was made from depend on: their types are made of facts that their keys do
+    not show.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: dict[Any, list[tuple[Reads, Any]]] = {}
+        #: Under each mark, of every time it was made: what that read, the value, and what was read behind its nodes.
+        self._kept: dict[Any, list[tuple[Reads, tuple[Any, dict[str, Reads]]]]] = {}
         self.start(Watch(Profile({})))
 
     def start(self, watch: Watch) -> None:
@@ -163,38 +166,30 @@ class _Memo(dict[Any, Any]):
         self._behind: dict[str, Reads] = {}
         self._given: list[Read] | None = None
 
-    def get(self, mark: Any, default: Any = None) -> Any:
+    def find(self, mark: Any) -> Any | None:
         log = self._watch.log
         if self._given is None:  # what was read before the first node describes the scenario's own inputs
             self._given = list(log)
-        for reads, value in self._kept.get(mark, ()):
+        for reads, (value, behind) in self._kept.get(mark, ()):
             if reads.hold(self._watch.plain):
                 log.extend(reads.log())
-                self._remember(value, reads)
+                self._behind.update(behind)
                 return value
         self._begun[mark] = len(log)
-        return default
+        return None
 
-    def __setitem__(self, mark: Any, value: Any) -> None:
+    def keep(self, mark: Any, value: Any, nodes: Iterable[str] = (), after: Iterable[Source] = ()) -> None:
         log = list(self._watch.log[self._begun.pop(mark) :])
-        if isinstance(value, Node):
-            for parent in value.parents():
-                log.extend(self._behind[parent].log())
-            for source in (s for sources in value.inputs.values() for s in sources if isinstance(s, Given)):
-                log.extend(self._given_behind(source))
+        for source in after:
+            log.extend(self._given_behind(source) if isinstance(source, Given) else self._behind[source.node].log())
         reads = Reads.of(log)
-        _keep(self._kept.setdefault(mark, []), reads, value)
-        self._remember(value, reads)
+        behind = {key: self._behind.setdefault(key, reads) for key in nodes}
+        _keep(self._kept.setdefault(mark, []), reads, (value, behind))
 
     def _given_behind(self, source: Given) -> list[Read]:
         """What the type of a scenario's input was made of: documents say nothing of pairs."""
         corpus = source.slot == "corpus"
         return [r for r in self._given or () if not corpus or r[0].startswith("corpus.")]
-
-    def _remember(self, value: Any, reads: Reads) -> None:
-        nodes = (value,) if isinstance(value, Node) else value[1].values()
-        for node in nodes:
-            self._behind[node.key] = reads
 
 
 def plan_key(plan: Plan) -> str:

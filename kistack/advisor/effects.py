@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from kistack.domain.yamlfile import plain_yaml
 from kistack.errors import KistackError
 
 #: Half the width of an 80 % interval of the normal distribution, in standard deviations.
@@ -124,9 +125,8 @@ def effect_table() -> EffectTable:
         KistackError: the installation is damaged.
     """
     text = (resources.files("kistack.data") / "effects.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+        document = plain_yaml(text)
         effects = {name: _effect(name, row) for name, row in document["effects"].items()}
         steps = tuple((float(b), float(loss)) for b, loss in document["loss_by_bits"])
         fitted = {name: effect.fitted() for name, effect in effects.items()}

@@ -85,7 +85,8 @@ _SECTIONS: dict[str, dict[str, Known]] = {
         "indifference": Known("number", high=100, always=True), "local_only": Known("flag", always=True),
         "horizon_days": Known("number", always=True), "erasable": Known("flag", always=True),
         "per_user_access": Known("flag", always=True), "limit_memory": _NUMBER, "limit_disk": _NUMBER,
-        "limit_latency": _NUMBER, "limit_training": _NUMBER, "limit_money": _NUMBER,
+        "limit_latency": _NUMBER, "limit_training": _NUMBER, "limit_money": _NUMBER, "refresh_days": _NUMBER,
+        "retrain_days": _NUMBER,
     },
     "probe": {
         "pairs": _COUNT, "closed_book": _SHARE, "gold_passage": _SHARE, "recall": _SHARE, "retrieved": _SHARE,

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from kistack.advisor.recommend import explained, what_if
 from kistack.bundle.admission import admit
 from kistack.bundle.profilers import refine
 from kistack.composition.composer import compose
+from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
@@ -63,7 +64,7 @@ class Workspace:
         self._notify = notify
         self._profile: Profile | None = None
         self._calibration = UNCALIBRATED
-        self._memo: dict[Any, Any] = {}
+        self._memo = Memo()
 
     @classmethod
     def find(

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
 
 from kistack.composition.folding import fold
-from kistack.composition.matching import main_out
+from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Bound, Given, Node, Pipeline, Ref, closure
-from kistack.composition.requests import Request
-from kistack.composition.selection import reads_selection, selection_notes
+from kistack.composition.placing import place_steps
+from kistack.composition.selection import selection_notes
 from kistack.composition.starting import given_types, place_sources
 from kistack.composition.systems import systems_of
 from kistack.composition.workbench import Workbench
-from kistack.domain.artifacts import Opener, Type
+from kistack.domain.artifacts import Type
 from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
-from kistack.domain.plan import Plan, Step
-from kistack.errors import InputError, PlanError, Problem
+from kistack.domain.plan import Plan
+from kistack.errors import PlanError, Problem
 from kistack.plugins.host import Host
 
 
@@ -29,7 +27,7 @@ def compose(
     *,
     where: str = "plan",
     evaluation: bool = True,
-    memo: dict[Any, Any] | None = None,
+    memo: Memo | None = None,
     calibration: Calibration = UNCALIBRATED,
 ) -> Pipeline:
     """Bind ``plan`` to the installed stages.
@@ -40,7 +38,7 @@ def compose(
         host: installed stages.
         where: what to call the plan in messages, for instance its file.
         evaluation: whether to add the nodes that measure it and the baselines.
-        memo: nodes shared between plans of the same profile, host and calibration.
+        memo: what is shared between plans of the same profile, host and calibration.
         calibration: what corrects the estimates; keys do not depend on it.
 
     Raises:
@@ -53,7 +51,7 @@ def compose(
     bench.given = dict(bench.slots)
     sources = place_sources(bench, plan)
     start = dict(bench.slots)
-    written = _place_steps(bench, plan, where)
+    written = place_steps(bench, plan, where)
     served = {s: b for s, (b, serve) in written.items() if serve and bench.slots.get(s) == b}
     delivered = _delivered(bench, plan, where)
     if bench.problems:
@@ -83,79 +81,6 @@ def _givens(bench: Workbench) -> list[Given]:
         for sources in node.inputs.values():
             found.update({s.slot: s for s in sources if isinstance(s, Given)})
     return list(found.values())
-
-
-def _place_steps(bench: Workbench, plan: Plan, where: str) -> dict[str, tuple[Bound, bool]]:
-    """Place every step; returns what each slot was last written with, and whether it is served unasked."""
-    written: dict[str, tuple[Bound, bool]] = {}
-    for number, step in enumerate(plan.steps, 1):
-        spot = f"{where}: step {number} ({step.use})"
-        try:
-            stage = bench.host.get(step.use).stage
-        except InputError as error:
-            bench.problems.append(Problem(spot, error.message, error.hint))
-            bench.poisoned.add(step.as_ or _guess_slot(step))
-            continue
-        settings = bench.settings_of(stage, step.with_, spot)
-        if settings is None:
-            bench.poisoned.add(step.as_ or _guess_slot(step))
-            continue
-        traits = bench.host.guard(stage.name, "traits", partial(stage.traits, settings))
-        if not traits.produces and traits.opens:
-            if step.select:
-                bench.problems.append(Problem(spot, *_nothing_to_select(step)))
-            opener = Opener(stage.name, settings.model_dump(mode="json", exclude_defaults=True))
-            bench.chosen.append((traits.opens, opener))
-            continue
-        main = main_out(traits)
-        outs = {n: (o.slot or n) for n, o in traits.produces.items()}
-        fault = _redirect_fault(step, traits.consumes, main, outs)
-        if fault is not None:
-            bench.problems.append(Problem(spot, *fault))
-            bench.poisoned.update(outs.values())
-            continue
-        node = bench.place(Request(stage, settings, spot, redirect=step.from_, step=number - 1, select=step.select))
-        if step.select and node is not None and not reads_selection(bench.nodes, node):
-            bench.problems.append(Problem(spot, *_nothing_to_select(step)))
-        for position, (name, out) in enumerate(traits.produces.items()):
-            slot = step.as_ if position == 0 and step.as_ else outs[name]
-            if node is None:
-                bench.poisoned.add(slot)
-                continue
-            bound = Bound(Ref(node.key, name), node.outputs[name])
-            bench.slots[slot] = bound
-            bench.poisoned.discard(slot)
-            written[slot] = (bound, out.serve)
-    return written
-
-
-def _nothing_to_select(step: Step) -> tuple[str, str]:
-    return (
-        f"{step.use} reads neither the scenario's documents nor its pairs, so there is nothing to select",
-        "leave out select, or put it on the step that reads them",
-    )
-
-
-def _guess_slot(step: Step) -> str:
-    return "index" if step.kind == "retrieve" else "model"
-
-
-def _redirect_fault(
-    step: Step, consumes: Mapping[str, Any], main: Any, outs: Mapping[str, str]
-) -> tuple[str, str] | None:
-    if step.as_ and not outs:
-        return f"{step.use} writes nothing that could be called {step.as_!r}", "leave out 'as'"
-    if main is None or not main.like or step.as_:
-        return None
-    port = consumes.get(main.like)
-    own = (port.slot or main.like) if port is not None else main.like
-    if step.from_.get(main.like, own) != own:
-        slot = next(iter(outs.values()))
-        return (
-            f"{step.use} reads {step.from_[main.like]!r} as its {main.like} and would overwrite slot {slot!r}",
-            f"say where its result goes: as: {step.from_[main.like]}",
-        )
-    return None
 
 
 def _delivered(bench: Workbench, plan: Plan, where: str) -> dict[str, Bound]:

@@ -49,12 +49,12 @@ def place_sources(bench: Workbench, plan: Plan) -> set[str]:
     Plans that share a memo and a base share them: claiming a reference looks at files.
     """
     mark = ("sources", plan.base, bench.seed)
-    kept: Any = bench.memo.get(mark)
+    kept: Any = bench.memo.find(mark)
     if kept is None:
         keys = _placed(bench, plan)
         if not bench.problems:
             slots = {s: bench.slots[s] for s in MODEL_SLOTS if s in bench.slots}
-            bench.memo[mark] = (keys, {k: bench.nodes[k] for k in keys}, slots)
+            bench.memo.keep(mark, (keys, {k: bench.nodes[k] for k in keys}, slots), keys)
         return keys
     keys, nodes, slots = kept
     bench.nodes.update(nodes)

@@ -9,8 +9,10 @@ from kistack.composition.folding import serving_of
 from kistack.composition.pipeline import Bound, Ref, System
 from kistack.composition.requests import Request, Unmet
 from kistack.composition.workbench import Workbench
+from kistack.domain.artifacts import Opener
 from kistack.domain.calibration import SERVING_KINDS
 from kistack.domain.plan import Plan
+from kistack.domain.records import Estimate
 from kistack.errors import Problem
 
 #: Pairs shown in the few-shot baseline's prompt.
@@ -44,14 +46,24 @@ def systems_of(
         except Unmet as unmet:
             bench.problems.append(Problem(f"deliver {name}", unmet.message, unmet.hint))
             continue
-        stated = serving_of(model, opener, passages, bench.profile, bench.host)
-        machine = bench.profile.text("serving.fingerprint")
-        serving = bench.calibration.corrected(stated, opener.stage, machine, SERVING_KINDS)
-        system = System(name, model, passages, opener, serving=serving)
+        system = System(name, model, passages, opener, serving=_serving(bench, model, opener, passages))
         systems[name] = _measured(bench, plan, system, shots, notes) if measure and "items" in start else system
     if measure and "items" not in start:
         notes.append("nothing is evaluated: the scenario has no held-out questions")
     return systems, notes
+
+
+def _serving(bench: Workbench, model: Bound, opener: Opener, index: Bound | None) -> Estimate:
+    """What one answer costs; plans of the same base share that of the baseline."""
+    settings = repr(sorted(opener.settings.items()))
+    mark = ("serving", model.type.identity, opener.stage, settings, index.type.identity if index is not None else "")
+    known: Estimate | None = bench.memo.find(mark)
+    if known is None:
+        stated = serving_of(model, opener, index, bench.profile, bench.host)
+        machine = bench.profile.text("serving.fingerprint")
+        known = bench.calibration.corrected(stated, opener.stage, machine, SERVING_KINDS)
+        bench.memo.keep(mark, known, after=[b.source for b in (model, index) if b is not None])
+    return known
 
 
 def _measured(bench: Workbench, plan: Plan, system: System, shots: int, notes: list[str]) -> System:

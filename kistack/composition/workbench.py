@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from kistack.composition.binding import bind
 from kistack.composition.keys import key_of
 from kistack.composition.matching import main_out, output_types
+from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
 from kistack.domain.artifacts import FACETS, Opener, Type
@@ -23,14 +24,14 @@ from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.errors import KistackError, Problem
 from kistack.plugins.host import Host, default_settings
-from kistack.plugins.stages import Need, Opens, Settings, Stage, Traits
+from kistack.plugins.stages import Load, Need, Opens, Settings, Stage, Traits
 
 
 class Workbench:
     """Slots, nodes and problems while a plan is composed.
 
-    A ``memo`` shared between plans of one scenario keeps nodes by what they read, so that candidates with a common
-    prefix are composed once. What stages state of themselves is corrected by ``calibration`` as soon as it is stated;
+    A ``memo`` shared between plans of one scenario keeps nodes by what they read, so that what candidates have in
+    common is composed once. What stages state of themselves is corrected by ``calibration`` as soon as it is stated;
     the types of what they make keep the stated numbers, so that later stages, keys and the next calibration do too.
     """
 
@@ -39,7 +40,7 @@ class Workbench:
         profile: Profile,
         host: Host,
         seed: int,
-        memo: dict[Any, Any] | None = None,
+        memo: Memo | None = None,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
         self.profile = profile
@@ -53,7 +54,7 @@ class Workbench:
         self.problems: list[Problem] = []
         #: Runtimes that the plan names as steps: they open whatever they can, baselines included.
         self.chosen: list[tuple[tuple[Opens, ...], Opener]] = []
-        self.memo = {} if memo is None else memo
+        self.memo = Memo() if memo is None else memo
         self.calibration = calibration
 
     # --- settings
@@ -201,13 +202,14 @@ class Workbench:
             tuple(sorted((n, o.stage, repr(sorted(o.settings.items()))) for n, (o, _) in openers.items())),
             self.seed,
         )
-        node = self.memo.get(mark)
+        node: Node | None = self.memo.find(mark)
         if node is None:
             single = {n: bs[0].type for n, bs in bound.items() if bs}
             settings = self.host.guard(
                 stage.name, "resolve", lambda: stage.resolve(request.settings, self.profile, single)
             )
-            stated = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, single))
+            served = single | {n: self._served(single[n], *o) for n, o in openers.items()}
+            stated = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, served))
             traits = self.host.guard(stage.name, "traits", lambda: stage.traits(settings))
             key = key_of(
                 stage,
@@ -235,7 +237,7 @@ class Workbench:
                 step=request.step,
                 purpose=request.purpose,
             )
-            self.memo[mark] = node
+            self.memo.keep(mark, node, (key,), (b.source for bs in bound.values() for b in bs))
         kept = self.nodes.get(node.key)
         if kept is None or (kept.auto and not request.auto):
             if (node.step, node.purpose, node.auto) != (request.step, request.purpose, request.auto):
@@ -243,12 +245,33 @@ class Workbench:
             self.nodes[node.key] = node
         return self.nodes[node.key]
 
+    def _served(self, found: Type, opener: Opener, stage: Stage) -> Type:
+        """The type with what opening it costs where the step runs."""
+
+        def serves(load: Load) -> Estimate:
+            here = training_as_serving(self.profile)
+            settings = stage.Settings(**opener.settings)
+            stated: Estimate = self.host.guard(
+                stage.name, "serving", lambda: stage.serving(settings, here, found, load)
+            )
+            return stated
+
+        return replace(found, serves=serves)
+
     def _calibrated(self, stated: Estimate, request: Request, openers: Mapping[str, tuple[Opener, Stage]]) -> Estimate:
         # The bytes of a source are read off its files, not predicted.
         kinds = SOURCE_KINDS if request.purpose == "source" else STEP_KINDS
         machine = self.profile.text("hardware.fingerprint")
         work = work_of(request.stage.name, (opener.stage for opener, _ in openers.values()))
         return self.calibration.corrected(stated, work, machine, kinds)
+
+
+def training_as_serving(profile: Profile) -> Profile:
+    """The profile of answering on the machine that trains."""
+    if profile.text("serving.fingerprint") == profile.text("hardware.fingerprint"):
+        return profile
+    others = {n: f for n, f in profile.facts.items() if not n.startswith("serving.")}
+    return Profile(others, profile.schema).updated({f"serving.{n}": f for n, f in profile.section("hardware").items()})
 
 
 @cache

@@ -12,7 +12,7 @@ from kistack.demo.releases import LATEST, ReleaseFact, facts_as_of
 from kistack.demo.wordings import TEST_QUESTIONS, TRAIN_QUESTIONS, Split, choose, draw
 
 #: How many pairs a project gets unless told otherwise.
-TRAIN_PAIRS = 200
+TRAIN_PAIRS = 240
 TEST_PAIRS = 150
 
 #: Asked at the end of the demo, about products that no training pair mentions.

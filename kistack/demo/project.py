@@ -64,7 +64,7 @@ limits:
   money: $0
   local_only: yes        # nothing leaves this machine
 
-indifference: 2          # points of quality (0 to 100) that do not matter
+indifference: 4          # points of quality (0 to 100) that do not matter: a demo had better be quick
 horizon: 90d             # how long the result is to serve
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Type:
     ``identity`` names the content: the key of the output that made it, or of the scenario's input.
     ``needs`` are identities that must travel with it (an adapter's base).
     ``line`` is its line of descent: the names of the stages it came through, oldest first.
+    ``serves`` is there only for a stage that is asked for its estimate, at a port that is opened for it: given a
+    ``Load``, what the stage that opens it says of answering on the machine where the step runs.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Type:
     needs: tuple[str, ...] = ()
     line: tuple[str, ...] = ()
     opener: Opener | None = None
+    serves: Callable[[Any], Any] | None = field(default=None, compare=False, repr=False)
 
     def fact(self, name: str, default: float = 0.0) -> float:
         """One number of ``facts``."""

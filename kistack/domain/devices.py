@@ -10,8 +10,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
+from kistack.domain.yamlfile import plain_yaml
 from kistack.units import UnitError
 
 DEVICES_FILE = "devices.yaml"
@@ -56,7 +55,7 @@ def presets() -> Mapping[str, Preset]:
     """All machines of the table by key, in its order."""
     text = resources.files("kistack.data").joinpath(DEVICES_FILE).read_text(encoding="utf-8")
     # The C loader reads the table five times faster; some platforms come without it.
-    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    document = plain_yaml(text)
     return MappingProxyType({key: _preset(key, row) for key, row in document["devices"].items()})
 
 

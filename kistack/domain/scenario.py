@@ -270,6 +270,17 @@ class Traffic(_Part):
     concurrency: int = Field(1, ge=1, description="questions answered at the same time")
 
 
+class Upkeep(_Part):
+    """How often what was built is made again as the content changes."""
+
+    refresh_every: Seconds | None = Field(
+        None, gt=0, description="how often the index is brought up to date, such as 1d (default: as its size allows)"
+    )
+    retrain_every: Seconds | None = Field(
+        None, gt=0, description="how often weights are trained again, such as 30d (default: never within the horizon)"
+    )
+
+
 class Limits(_Part):
     """What must not be exceeded. Absent means no limit."""
 
@@ -315,6 +326,7 @@ class Scenario(_Part):
         default_factory=Device, description="this, a preset's name, an exported file, or stated facts"
     )
     traffic: Traffic = Field(default_factory=Traffic, description="{queries_per_day, concurrency}")
+    upkeep: Upkeep = Field(default_factory=Upkeep, description="{refresh_every, retrain_every}")
     limits: Limits = Field(
         default_factory=Limits, description="{memory, disk, latency_p95, training_time, money, local_only}"
     )

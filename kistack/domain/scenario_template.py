@@ -45,6 +45,10 @@ traffic:
   queries_per_day: 500
   concurrency: 1
 
+# upkeep:                # as the content changes
+#   refresh_every: 1d    # the index is brought up to date so often
+#   retrain_every: 30d   # and weights are trained again (default: not within the horizon)
+
 limits:
   # memory: 2GiB         # while serving
   # disk: 500MB          # what is deployed

@@ -28,12 +28,20 @@ from kistack.plugins.stages import Context, Load, Out, Port, Settings, Stage, Tr
 #: Queries embedded and searched per second by a small sentence encoder on two CPU cores (measured, MiniLM-L6: 320
 #: questions in 3.7 s).
 _QUERIES_PER_SECOND = 90.0
-#: Memory of a worker that opened an embedder and an index (measured, MiniLM-L6 on numpy: 0.24 GB with its batches).
-_INDEX_WORKER_BYTES = 0.24e9
+#: Resident memory of a worker of kistack before it loads anything. Measured.
+PYTHON_BYTES = 0.043e9
+#: Memory of an opened index whose retriever does not say (measured, MiniLM-L6 on numpy).
+_INDEX_BYTES = 0.12e9
 #: Seconds until such a worker has started and opened them (measured 0.2 to 1 s).
 _START_SECONDS = 1.0
-#: Memory of a runtime before any weights (measured: 0.5 GB with torch, less without).
-_RUNTIME_BYTES = 0.5e9
+#: Seconds until a worker has opened a model (measured 2 to 10 s, most of it imports).
+_RUNTIME_SECONDS = 6.0
+#: Single answers below which a median says little.
+_LEAST_SINGLES = 5
+#: Answers written at once where the runtime chooses.
+_TOGETHER = 16
+#: Stages after which a model ends its answer by itself.
+_TEACHING = ("tune/", "distill/")
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -93,7 +101,10 @@ class PairsPassages(Stage):
             "tokens": pairs.fact("tokens", 60 * count) + count * added,
             "passages": index.fact("passages", 3),
         }
-        costs = {"seconds": _START_SECONDS + count / _QUERIES_PER_SECOND, "peak_bytes": _INDEX_WORKER_BYTES}
+        costs = {
+            "seconds": _START_SECONDS + count / _QUERIES_PER_SECOND,
+            "peak_bytes": PYTHON_BYTES + _searching_bytes(index),
+        }
         return Estimate(costs, {"pairs": facts})
 
     def run(self, settings: PairsPassagesSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
@@ -132,7 +143,10 @@ class AnswerSettings(Settings):
     batch: int = Field(default=0, ge=0, le=1024, description="questions answered at once; 0 lets the runtime choose")
     few_shot: int = Field(default=0, ge=0, le=32, description="training pairs shown before each question")
     latency_items: int = Field(
-        default=16, ge=0, le=1000, description="questions answered again one by one to measure latency"
+        default=16, ge=0, le=1000, description="questions answered again one by one to measure latency, at most"
+    )
+    latency_seconds: float = Field(
+        default=12.0, ge=0, description="seconds after which no more are answered so, once there are 5 of them"
     )
 
 
@@ -163,26 +177,30 @@ class AnswerItems(Stage):
         )
 
     def estimate(self, settings: AnswerSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
-        """Batched answers by the machine's arithmetic, single ones by the runtime's own latency."""
-        from kistack.plugins.costs import decode_seconds, machine, prefill_seconds
-
+        """All questions in batches and some one by one, at what the runtime says of both."""
         model, items = inputs["model"], inputs["items"]
         index = inputs.get("index")
-        here = machine(profile, "hardware")
         count = items.fact("count", 1)
         prompt = items.fact("prompt_tokens", 60)
         if index is not None:
             prompt += index.fact("passages", 3) * index.fact("passage_tokens", 50)
         if settings.few_shot:
             prompt += settings.few_shot * (items.fact("prompt_tokens", 40) + items.fact("answer_tokens", 8))
-        precision = model.facets.get("precision", "bf16")
-        new = min(float(settings.max_new_tokens), max(8.0, 1.5 * items.fact("answer_tokens", 12)))
-        reading = prefill_seconds(model, prompt, here, precision)
-        writing = decode_seconds(model, new, here, model.fact("bytes"))
-        single = min(count, settings.latency_items) * (reading + writing)
-        batched = count * (reading + writing / 8)
-        seconds = 10 + single + batched + (count / _QUERIES_PER_SECOND + _START_SECONDS if index is not None else 0)
-        peak = _RUNTIME_BYTES + 1.2 * model.fact("bytes") + (_INDEX_WORKER_BYTES if index is not None else 0)
+        new = float(settings.max_new_tokens)
+        if any(stage.startswith(_TEACHING) for stage in model.line):
+            new = min(new, max(8.0, 1.5 * items.fact("answer_tokens", 12)))  # who was taught to answer stops then
+        together = settings.batch or _TOGETHER
+        alone, batched = (_answering(model, Load(prompt, new, n), profile) for n in (1, together))
+        rate, latency = batched.cost("tokens_per_second"), alone.cost("latency_seconds")
+        singles = min(count, settings.latency_items)
+        if latency:
+            singles = min(singles, max(_LEAST_SINGLES, math.ceil(settings.latency_seconds / latency)))
+        seconds = _RUNTIME_SECONDS + singles * latency
+        seconds += count * new / rate if rate else 0.0
+        peak = PYTHON_BYTES + batched.cost("peak_bytes")
+        if index is not None:
+            seconds += count / _QUERIES_PER_SECOND + _START_SECONDS
+            peak += _searching_bytes(index)
         facts = {"bytes": count * (300 + (4 * prompt if index is not None else 0)), "count": count}
         return Estimate({"seconds": seconds, "peak_bytes": peak}, {"answers": facts})
 
@@ -210,11 +228,30 @@ class AnswerItems(Stage):
         elapsed = time.perf_counter() - start
         out = ctx.out("answers")
         written = write_jsonl(out / ANSWERS_FILE, [_row(*r) for r in zip(items, found, done, strict=True)])
-        searching = _search_alone(ctx, [i["question"] for i in items[: settings.latency_items]])
-        singles = _answer_alone(ctx, model, prompts[: settings.latency_items], settings.max_new_tokens)
+        singles = _answer_alone(ctx, model, prompts[: settings.latency_items], settings)
+        searching = _search_alone(ctx, [i["question"] for i in items[: len(singles)]])
         speed = _speed(singles, searching, done, elapsed)
         (out / SPEED_FILE).write_text(json.dumps(speed, sort_keys=True), encoding="utf-8")
         return {"answers": {"count": total, "bytes": written}}
+
+
+def _answering(model: Type, load: Load, profile: Profile) -> Estimate:
+    """What the runtime says of answering so; by plain arithmetic where nobody says what opens the model."""
+    from kistack.plugins.costs import answer_seconds, inference_peak_bytes, machine
+
+    if model.serves is not None:
+        found: Estimate = model.serves(load)
+        return found
+    precision = model.facets.get("precision", "bf16")
+    seconds = answer_seconds(model, load.prompt_tokens, load.new_tokens, machine(profile), precision)
+    peak = inference_peak_bytes(model, precision, load.prompt_tokens, load.new_tokens, batch=load.concurrency)
+    rate = load.new_tokens / seconds if seconds else 0.0
+    return Estimate({"latency_seconds": seconds, "tokens_per_second": rate, "peak_bytes": peak})
+
+
+def _searching_bytes(index: Type) -> float:
+    """Memory of an opened index."""
+    return _INDEX_BYTES if index.serves is None else float(index.serves(Load()).cost("peak_bytes"))
 
 
 def _search(ctx: Context, items: Sequence[Mapping[str, Any]]) -> list[list[Passage]]:
@@ -261,10 +298,16 @@ def _search_alone(ctx: Context, questions: Sequence[str]) -> list[float]:
     return taken
 
 
-def _answer_alone(ctx: Context, model: ModelSession, prompts: Sequence[Prompt], limit: int) -> list[Completion]:
-    singles = []
+def _answer_alone(
+    ctx: Context, model: ModelSession, prompts: Sequence[Prompt], settings: AnswerSettings
+) -> list[Completion]:
+    """Answers one by one, until there are enough or it has taken long enough."""
+    singles: list[Completion] = []
+    start = time.perf_counter()
     for number, prompt in enumerate(prompts, 1):
-        singles += model.generate([prompt], max_new_tokens=limit, batch=1)
+        if number > _LEAST_SINGLES and time.perf_counter() - start > settings.latency_seconds:
+            break
+        singles += model.generate([prompt], max_new_tokens=settings.max_new_tokens, batch=1)
         ctx.progress(number, len(prompts), "single answers")
     return singles
 

@@ -172,6 +172,14 @@ def scenario_facts(scenario: Scenario) -> Facts:
         ("limit_money", "money", "USD"),
     ):
         facts[fact] = _said(limits, field, getattr(limits, field), f"limits.{field}", unit)
+    for fact, field, unstated in (
+        ("refresh_days", "refresh_every", "daily where that takes less than an hour, else weekly"),
+        ("retrain_days", "retrain_every", "weights stay as they are over the horizon"),
+    ):
+        every: float | None = getattr(scenario.upkeep, field)
+        said = f"upkeep.{field}"
+        stated = every is not None and declared(every / _DAY, f"{said} in the scenario", "day")
+        facts[fact] = stated or assumed(None, f"{said} is not stated: {unstated}")
     for flag in ("erasable", "per_user_access"):
         parts = [p.name for p in scenario.knowledge.corpus if getattr(p, flag)]
         why = f"stated of {', '.join(parts)}" if parts else "no part of the corpus says so"

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kistack.domain.facts import Fact, Origin, assumed, measured
+from kistack.domain.yamlfile import plain_yaml
 from kistack.errors import KistackError
 from kistack.profiling.corpus import Corpus
 
@@ -55,7 +56,7 @@ def known_cutoffs() -> tuple[Cutoff, ...]:
 
     text = (resources.files("kistack.data") / "cutoffs.yaml").read_text(encoding="utf-8")
     try:
-        return _Table.model_validate(yaml.safe_load(text)).cutoffs
+        return _Table.model_validate(plain_yaml(text)).cutoffs
     except (yaml.YAMLError, ValueError) as error:
         raise KistackError(f"kistack/data/cutoffs.yaml: {error}", "install kistack again") from error
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from kistack.domain.yamlfile import plain_yaml
 from kistack.units import UnitError, parse_date
 
 #: How each file format is read; the keys are the accepted endings.
@@ -135,7 +136,7 @@ def _plain(kind: str, text: str, stem: str, name: str, date: dt.date | None) -> 
     header: Mapping[str, Any] = {}
     if match := _FRONT_MATTER.match(text):
         try:
-            header = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
+            header = plain_yaml(match[1])
         except (yaml.YAMLError, ValueError):
             header = {}
         if isinstance(header, dict):

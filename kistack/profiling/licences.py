@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kistack.domain.facts import Fact, assumed
+from kistack.domain.yamlfile import plain_yaml
 from kistack.errors import KistackError
 
 #: What terms say of training on output: nothing in the way, allowed under an obligation, only into the same family, no.
@@ -59,7 +60,7 @@ def known_terms() -> tuple[Terms, ...]:
 
     text = (resources.files("kistack.data") / "licences.yaml").read_text(encoding="utf-8")
     try:
-        return _Table.model_validate(yaml.safe_load(text)).terms
+        return _Table.model_validate(plain_yaml(text)).terms
     except (yaml.YAMLError, ValueError) as error:
         raise KistackError(f"kistack/data/licences.yaml: {error}", "install kistack again") from error
 

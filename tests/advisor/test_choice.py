@@ -131,6 +131,18 @@ def test_upkeep_prices_traffic_refreshing_and_building(host):
     assert upkeep(host, "retrieve+tune", scenario__horizon_days=180).building == pytest.approx(found.building / 2)
 
 
+def test_every_retraining_within_the_horizon_is_paid_for(host):
+    once = upkeep(host, "retrieve+tune").building
+    assert upkeep(host, "retrieve+tune", scenario__retrain_days=90).building == once
+    thrice, six = (upkeep(host, "retrieve+tune", scenario__retrain_days=d).building for d in (30, 15))
+    assert once < thrice < 3 * once + 1e-9
+    assert (six - once) == pytest.approx(2.5 * (thrice - once))
+    for plain in ("retrieve", "retrieve+quantize"):
+        assert upkeep(host, plain, scenario__retrain_days=15).building == upkeep(host, plain).building
+    often = upkeep(host, "retrieve", scenario__refresh_days=0.5)
+    assert often.refreshing == pytest.approx(2 * upkeep(host, "retrieve", scenario__refresh_days=1).refreshing)
+
+
 @given(st.floats(1, 1e6))
 def test_doubling_traffic_never_makes_the_dearer_answer_look_cheaper(host, queries):
     dear, cheap = (

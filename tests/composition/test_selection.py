@@ -12,6 +12,7 @@ from kistack.bundle.opening import open_bundle
 from kistack.bundle.workspace import Workspace
 from kistack.composition.arranging import arrange
 from kistack.composition.composer import compose
+from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Given
 from kistack.composition.selection import selected_parts, selects_pairs, trained_parts
 from kistack.domain.plan import Plan, Step
@@ -246,7 +247,7 @@ def _chosen(select):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(selections.filter(lambda s: not s or _chosen(s)), min_size=3, max_size=3))
 def test_keys_tell_selections_apart_and_shared_nodes_do_not_mix_them(chosen):
-    memo = {}
+    memo = Memo()
     uses = ("retrieve/toy", "distill/toy", "tune/toy")
     fresh, shared = [], []
     for select in ((), ("manual",), ("log",), *itertools.product(chosen, repeat=1)):

@@ -34,7 +34,8 @@ PROMISED = {
     "items": "identity",
     "model": "reference source format identity params bytes precision",
     "scenario": "task metric at_least queries_per_day concurrency horizon_days indifference "
-    "local_only erasable per_user_access limit_memory limit_disk limit_latency limit_training limit_money",
+    "local_only erasable per_user_access limit_memory limit_disk limit_latency limit_training limit_money "
+    "refresh_days retrain_days",
 }
 
 
@@ -121,6 +122,11 @@ def test_every_promised_fact_is_there_with_source_and_reason(project):
     assert "no limit" in found["scenario.limit_disk"].why
     assert found["scenario.horizon_days"].value == 90
     assert found["scenario.horizon_days"].source == "assumed"
+    assert found["scenario.refresh_days"].value is None
+    write(project, upkeep="{refresh_every: 12h, retrain_every: 30d}")
+    kept = take(project)
+    assert (kept.number("scenario.refresh_days"), kept.number("scenario.retrain_days")) == (0.5, 30)
+    assert kept["scenario.retrain_days"].source == "declared"
 
 
 def test_identities_are_those_of_what_is_written(project):

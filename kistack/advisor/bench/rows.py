@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kistack.domain.yamlfile import load_yaml, validate
+from kistack.domain.yamlfile import load_yaml, plain_yaml, validate
 from kistack.errors import InvalidInput, KistackError
 from kistack.units import UnitError, parse_size
 
@@ -94,9 +94,8 @@ def load_table(name: str) -> Any:
     Raises:
         KistackError: the installation is damaged.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load((resources.files("kistack.data") / name).read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+        return plain_yaml((resources.files("kistack.data") / name).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise KistackError(f"kistack/data/{name} is damaged: {error}", "install kistack again") from error
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import yaml
 
 from kistack.domain.artifacts import Type
+from kistack.domain.yamlfile import plain_yaml
 from kistack.errors import InputError, KistackError
 
 #: What names carry beside the model: who publishes it, how it was tuned, its format.
@@ -60,10 +61,9 @@ def model_shapes() -> Mapping[str, Type]:
         KistackError: the installation is damaged.
     """
     text = (resources.files("kistack.data") / "models.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, Type] = {}
     try:
-        for name, row in yaml.load(text, Loader=loader)["models"].items():  # noqa: S506 - both are safe loaders
+        for name, row in plain_yaml(text)["models"].items():
             facts = {fact: float(row[fact]) for fact in _FACTS if fact in row}
             shape = Type("model", facets={"family": row["family"]}, facts=MappingProxyType(facts), identity=name)
             found |= {_plain(n): shape for n in (name, *row.get("aliases", ()))}
