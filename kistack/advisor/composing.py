@@ -9,8 +9,8 @@ the size of a model or the speed of a machine is read by nearly all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import MOST_PLACED, MOST_PLANS, Composed, composed, options, placed_plans, plans
@@ -24,33 +24,34 @@ from kistack.errors import Problem
 from kistack.plugins.host import Host
 from kistack.plugins.selecting import part_names
 
-#: One read: the name of a fact with what was found, or the name of a section with all of it.
-Read = tuple[str, Any]
-#: The section that stands for all facts.
-_ALL = ""
-_SECTION = "section "
 #: Answers kept of one question: the first is that of the scenario as it is, the others are of changes.
 _KEPT = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What some work read of a profile: each fact (None: not there), and each section that was read as a whole."""
+    """What some work read of a profile: each fact (None: not there), and each section that was read as a whole.
 
-    facts: Mapping[str, Fact | None]
-    sections: Mapping[str, Mapping[str, Fact]]
+    The section of all facts is called by an empty text.
+    """
+
+    facts: dict[str, Fact | None] = field(default_factory=dict)
+    sections: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, log: Iterable[Read]) -> Reads:
-        """The reads of a log."""
-        last = dict(log)
-        sections = {n: last.pop(n) for n in [n for n in last if n.startswith(_SECTION)]}
-        return cls(last, sections)
+    def of(cls, parts: Iterable[Reads]) -> Reads:
+        """All of several reads as one."""
+        whole = cls()
+        for part in parts:
+            whole.facts.update(part.facts)
+            whole.sections.update(part.sections)
+        return whole
 
-    def log(self) -> Iterator[Read]:
-        """The reads as a log."""
-        yield from self.facts.items()
-        yield from self.sections.items()
+    def about(self, section: str) -> Reads:
+        """Those of one section."""
+        start = f"{section}."
+        facts = {n: f for n, f in self.facts.items() if n.startswith(start)}
+        return Reads(facts, {n: f for n, f in self.sections.items() if n == section or n.startswith(start)})
 
     def hold(self, present: Present) -> bool:
         """Whether the same work would read the same under these facts."""
@@ -63,58 +64,66 @@ class Reads:
 
 
 class Present:
-    """The facts of a profile against which many reads are held; a section is cut out once."""
+    """The facts of a profile against which many reads are held; what was worked out is kept."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.facts = profile.facts
         self._sections: dict[str, dict[str, Fact]] = {}
+        #: By the identity of reads, which are kept so that it stays theirs.
+        self._held: dict[int, tuple[Reads, bool]] = {}
 
-    def section(self, name: str) -> dict[str, Fact]:
-        """A section by its name in a log."""
-        if name not in self._sections:
-            self._sections[name] = _section(self.facts, name.removeprefix(_SECTION))
-        return self._sections[name]
+    def section(self, prefix: str) -> dict[str, Fact]:
+        """A section, cut out once."""
+        if prefix not in self._sections:
+            start = f"{prefix}." if prefix else ""
+            self._sections[prefix] = {n[len(start) :]: f for n, f in self.facts.items() if n.startswith(start)}
+        return self._sections[prefix]
 
-
-def _section(facts: Mapping[str, Fact], prefix: str) -> dict[str, Fact]:
-    start = f"{prefix}." if prefix else ""
-    return {n[len(start) :]: f for n, f in facts.items() if n.startswith(start)}
+    def holds(self, reads: Reads) -> bool:
+        """``Reads.hold``, asked once."""
+        known = self._held.get(id(reads))
+        if known is None:
+            known = self._held[id(reads)] = (reads, reads.hold(self))
+        return known[1]
 
 
 class Watch:
-    """A profile that keeps a log of what is read of it."""
+    """A profile that keeps note of what is read of it, piece by piece."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.plain = Present(profile)
-        self.log: list[Read] = []
-        self.profile: Profile = _Watched(_Noting(profile.facts, self.log), profile.schema)
+    def __init__(self, present: Present | Profile) -> None:
+        self.plain = Present(present) if isinstance(present, Profile) else present
+        self.parts: list[Reads] = [Reads()]
+        self.profile: Profile = _Watched(_Noting(self), self.plain.profile.schema)
 
     @property
     def reads(self) -> Reads:
         """All that was read so far."""
-        return Reads.of(self.log)
+        return Reads.of(self.parts)
+
+    def note(self, *known: Reads) -> None:
+        """Add what other work read, and begin a new piece."""
+        self.parts += (*known, Reads())
 
 
 class _Noting(Mapping[str, Fact]):
     """Facts that note who is asked for."""
 
-    __slots__ = ("held", "log")
+    __slots__ = ("held", "watch")
 
-    def __init__(self, held: Mapping[str, Fact], log: list[Read]) -> None:
-        self.held = held
-        self.log = log
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.held = watch.plain.facts
 
     def __getitem__(self, name: str) -> Fact:
-        found = self.held.get(name)
-        self.log.append((name, found))
+        found = self.get(name)
         if found is None:
             raise KeyError(name)
-        return found
+        return found  # type: ignore[no-any-return]
 
     def get(self, name: str, default: Any = None) -> Any:
         found = self.held.get(name)
-        self.log.append((name, found))
+        self.watch.parts[-1].facts[name] = found
         return default if found is None else found
 
     def __contains__(self, name: object) -> bool:
@@ -122,11 +131,16 @@ class _Noting(Mapping[str, Fact]):
 
     def __iter__(self) -> Iterator[str]:
         # Who goes through all facts depends on all of them, and on there being no others.
-        self.log.append((_SECTION + _ALL, dict(self.held)))
+        self.section("")
         return iter(self.held)
 
     def __len__(self) -> int:
         return len(self.held)
+
+    def section(self, prefix: str) -> dict[str, Fact]:
+        found = self.watch.plain.section(prefix)
+        self.watch.parts[-1].sections[prefix] = found
+        return found
 
 
 class _Watched(Profile):
@@ -135,9 +149,7 @@ class _Watched(Profile):
     def section(self, prefix: str) -> dict[str, Fact]:
         noting = self.facts
         assert isinstance(noting, _Noting)
-        found = _section(noting.held, prefix)
-        noting.log.append((_SECTION + prefix, found))
-        return dict(found)
+        return dict(noting.section(prefix))
 
 
 def _keep(kept: list[tuple[Reads, Any]], reads: Reads, value: Any) -> None:
@@ -164,32 +176,41 @@ class _Memo(Memo):
         self._watch = watch
         self._begun: dict[Any, int] = {}
         self._behind: dict[str, Reads] = {}
-        self._given: list[Read] | None = None
+        self._given: Reads | None = None
 
     def find(self, mark: Any) -> Any | None:
-        log = self._watch.log
+        watch = self._watch
         if self._given is None:  # what was read before the first node describes the scenario's own inputs
-            self._given = list(log)
+            self._given = watch.reads
         for reads, (value, behind) in self._kept.get(mark, ()):
-            if reads.hold(self._watch.plain):
-                log.extend(reads.log())
+            if watch.plain.holds(reads):
+                watch.note(reads)
                 self._behind.update(behind)
                 return value
-        self._begun[mark] = len(log)
+        watch.note()
+        self._begun[mark] = len(watch.parts) - 1
         return None
 
-    def keep(self, mark: Any, value: Any, nodes: Iterable[str] = (), after: Iterable[Source] = ()) -> None:
-        log = list(self._watch.log[self._begun.pop(mark) :])
-        for source in after:
-            log.extend(self._given_behind(source) if isinstance(source, Given) else self._behind[source.node].log())
-        reads = Reads.of(log)
-        behind = {key: self._behind.setdefault(key, reads) for key in nodes}
+    def keep(
+        self,
+        mark: Any,
+        value: Any,
+        *,
+        made: Collection[str] = (),
+        known: Iterable[str] = (),
+        after: Iterable[Source] = (),
+    ) -> None:
+        parts = self._watch.parts[self._begun.pop(mark) :]
+        parts += [self._given_behind(s) if isinstance(s, Given) else self._behind[s.node] for s in after]
+        reads = Reads.of(parts)
+        self._behind.update(dict.fromkeys(made, reads))
+        behind = {key: self._behind[key] for key in (*made, *known)}
         _keep(self._kept.setdefault(mark, []), reads, (value, behind))
 
-    def _given_behind(self, source: Given) -> list[Read]:
+    def _given_behind(self, source: Given) -> Reads:
         """What the type of a scenario's input was made of: documents say nothing of pairs."""
-        corpus = source.slot == "corpus"
-        return [r for r in self._given or () if not corpus or r[0].startswith("corpus.")]
+        assert self._given is not None
+        return self._given.about("corpus") if source.slot == "corpus" else self._given
 
 
 def plan_key(plan: Plan) -> str:
@@ -230,9 +251,9 @@ class Compositions:
         """The plans that stages suggest under these facts, and notes about what could not be judged."""
         present = present or Present(profile)
         for reads, kept in self._options:
-            if reads.hold(present):
+            if present.holds(reads):
                 return kept
-        watch, noted = Watch(profile), list[str]()
+        watch, noted = Watch(present), list[str]()
         ways = placements(watch.profile)
         steps = options(watch.profile, self._host, noted, room=MOST_PLANS - (MOST_PLACED if ways else 0))
         # Most changes of facts change no suggestion, and then the plans are the same.
@@ -263,9 +284,9 @@ class Compositions:
         present = present or Present(profile)
         kept = self._composed.setdefault(option.key, [])
         for reads, made in kept:
-            if reads.hold(present):
+            if present.holds(reads):
                 return made
-        watch = Watch(profile)
+        watch = Watch(present)
         self._memo.start(watch)
         made = composed(option.plan, watch.profile, self._host, self._memo, self._calibration)
         _keep(kept, watch.reads, made)

@@ -92,6 +92,12 @@ class EffectTable:
     priors: Mapping[str, Prior]
     loss_by_bits: tuple[tuple[float, float], ...]
     effects: Mapping[str, StudiedEffect] = field(default_factory=dict)
+    values: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    ends: Mapping[str, tuple[float, float]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", {n: p.value for n, p in self.priors.items()})
+        object.__setattr__(self, "ends", {n: (p.low, p.high) for n, p in self.priors.items()})
 
     def without(self, dropped: Callable[[str], bool]) -> EffectTable:
         """The table fitted again without the observations whose source ``dropped`` accepts."""

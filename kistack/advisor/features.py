@@ -235,7 +235,7 @@ def _change(node: Node) -> Change:
         with_passages=pairs.facets.get("passages") == "with",
         pairs=count,
         tokens=tokens,
-        ratio=min(1.0, kept) or 1.0,
+        ratio=min(1.0, kept) if kept > 0 else 1.0,  # whatever a stage states, a model has parameters
         teacher=teacher.fact("params") if teacher is not None else 0.0,
         bits=(stored_bits(before), stored_bits(after if whole else before)),
         declared=node.estimate.quality,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import Composed
@@ -67,6 +67,7 @@ class _Case:
     concerned: tuple[Rule, ...]
     reads: Reads | None = None
     features: Features | None = None
+    prediction: Prediction | None = None
     view: dict[str, Any] = field(default_factory=dict)
     mark: str = ""
 
@@ -171,6 +172,7 @@ class _Sitting:
         self._judge = Judge(profile)
         self._present = Present(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
+        self._points_kind = points_kind(profile)
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
@@ -180,32 +182,32 @@ class _Sitting:
             return Judged(plain, option.number)
         case = self.bench.case(found)
         features = self._features(case)
-        prediction = self.bench.prediction(features)
-        reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
-        if text := placement_text(self.profile, found.pipeline):
-            reasons.append(Reason("placement", "notes", text))
-        reasons += self._rule_reasons(case, broken)
-        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(self.profile))
-        candidate = _candidate(found, prediction, reasons, broken)
+        if case.prediction is None:
+            case.prediction = self.bench.prediction(features)
+        reasons = self._rule_reasons(case, broken)
+        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, self._points_kind)
+        candidate: Candidate = _Weighed(found, case.prediction, reasons, broken, self.profile)
         own = self.bench.host.judge(candidate, self.profile)
         if own:
             broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-            candidate = _candidate(found, prediction, [*reasons, *own], broken)
-        if (short := below_least(candidate.high, self.given)) is not None:
-            candidate = replace(candidate, rejections=(*candidate.rejections, short))
-        return Judged(candidate, option.number, prediction, self._upkeep(found, features))
+            candidate = _Weighed(found, case.prediction, [*reasons, *own], broken, self.profile)
+        if candidate.quality < 100 * self.given.at_least:
+            short = below_least(candidate.high, self.given)
+            if short is not None:
+                candidate = candidate.with_rejections((*candidate.rejections, short))
+        return Judged(candidate, option.number, case.prediction, self._upkeep(found, features))
 
     def _upkeep(self, found: Composed, features: Features) -> Upkeep:
         assert found.pipeline is not None
         return upkeep_of(self.profile, found.pipeline, features)
 
     def _features(self, case: _Case) -> Features:
-        if case.features is None or case.reads is None or not case.reads.hold(self._present):
+        if case.features is None or case.reads is None or not self._present.holds(case.reads):
             assert case.found.pipeline is not None
-            watch = Watch(self.profile)
+            watch = Watch(self._present)
             features = features_of(watch.profile, case.found.pipeline)
             case.view = _view(case.found, features, Privacy(watch.profile))
-            case.reads, case.features = watch.reads, features
+            case.reads, case.features, case.prediction = watch.reads, features, None
             case.mark = repr(case.view)
         return case.features
 
@@ -255,14 +257,65 @@ class _Sitting:
         return tuple(r for r in self.bench.rules if r.id not in self.bench.asking and self._holds(r))
 
 
-def _candidate(
-    found: Composed, prediction: Prediction, reasons: Sequence[Reason], broken: Sequence[Rejection]
-) -> Candidate:
-    """The candidate at its expected quality, moved by what the reasons beside the prediction say."""
-    assert found.pipeline is not None
-    moved = sum(r.points for r in reasons) - prediction.points
-    quality, low, high = (min(100.0, max(0.0, p + moved)) for p in (prediction.points, prediction.low, prediction.high))
-    return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
+class _Weighed(Candidate):
+    """The candidate at its expected quality, moved by what the reasons beside the prediction say.
+
+    Its interval and the reasons of its quality are worked out when somebody looks at them.
+    """
+
+    __slots__ = ("_beside", "_found", "_prediction", "_profile")
+    _beside: tuple[Reason, ...]
+    _found: Composed
+    _prediction: Prediction
+    _profile: Profile
+
+    def __init__(
+        self,
+        found: Composed,
+        prediction: Prediction,
+        beside: Sequence[Reason],
+        broken: Sequence[Rejection],
+        profile: Profile,
+    ) -> None:
+        assert found.pipeline is not None
+        moved = sum(r.points for r in beside)
+        for name, value in (
+            ("plan", found.plan),
+            ("estimate", found.pipeline.estimate),
+            ("quality", _points(prediction.points + moved)),
+            ("rejections", tuple(broken)),
+            ("_beside", tuple(beside)),
+            ("_found", found),
+            ("_prediction", prediction),
+            ("_profile", profile),
+        ):
+            object.__setattr__(self, name, value)
+
+    def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
+        """The same candidate, rejected for these."""
+        return _Weighed(self._found, self._prediction, self._beside, rejections, self._profile)
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 80 % interval."""
+        return _points(self._prediction.low + sum(r.points for r in self._beside))
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 80 % interval."""
+        return _points(self._prediction.high + sum(r.points for r in self._beside))
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why: the terms of the prediction, where its knowledge is placed, rules, runs, plugins."""
+        terms = [_term_reason(t.name, t.points, t.because, t.sources) for t in self._prediction.terms]
+        assert self._found.pipeline is not None
+        text = placement_text(self._profile, self._found.pipeline)
+        return (*terms, *([Reason("placement", "notes", text)] if text else ()), *self._beside)
+
+
+def _points(value: float) -> float:
+    return min(100.0, max(0.0, value))
 
 
 def _shown_by_runs(techniques: Sequence[str], calibration: Calibration, kind: str) -> list[Reason]:

@@ -22,13 +22,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from kistack.advisor import answerer, wording
 from kistack.advisor.answerer import PROBE, mean_freshness
 from kistack.advisor.effects import Z80, EffectTable, effect_table
 from kistack.advisor.features import Change, Features
 from kistack.domain.records import Effect
+
+#: Points by which sums of the same numbers in another order may differ.
+_ROUNDING = 1e-9
 
 __all__ = ["Prediction", "Term", "difference", "mean_freshness", "predict"]
 
@@ -43,42 +46,73 @@ class Term:
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prediction:
-    """Expected points with their 80 % interval; ``terms`` add up to ``points``.
+    """Expected points, and on demand what they are made of: many candidates are ranked, few are looked at.
 
-    ``shifts`` maps each uncertain figure to the points that one standard deviation of it moves.
+    ``figures`` are the figures that decide, with the ends of their intervals.
     """
 
     points: float
-    low: float
-    high: float
-    terms: tuple[Term, ...]
-    shifts: Mapping[str, float] = field(default_factory=dict)
+    features: Features
+    table: EffectTable = field(repr=False)
+    values: Mapping[str, float] = field(repr=False)
+    ends: Mapping[str, tuple[float, float]] = field(repr=False)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The addends in words; they add up to ``points``."""
+        terms = _walk(self.features, self.values, self.table)
+        total = sum(t.points for t in terms)
+        if abs(rest := self.points - total) > _ROUNDING:
+            terms = (*terms, Term("bounds", rest, "a share of answers lies between 0 and 100 points"))
+        return terms
+
+    @cached_property
+    def shifts(self) -> Mapping[str, float]:
+        """The points that one standard deviation of each uncertain figure moves."""
+        recorder = _Recorder(self.values)
+        _total(self.features, recorder, self.table)
+        found: dict[str, float] = {}
+        moved = dict(self.values)
+        for name in sorted(recorder.names):
+            low, high = self.ends[name]
+            moved[name] = low
+            lower = _total(self.features, moved, self.table)
+            moved[name] = high
+            found[name] = (_total(self.features, moved, self.table) - lower) / (2 * Z80)
+            moved[name] = self.values[name]
+        for stage, declared in _declared(self.features):
+            found[f"declared by {stage}"] = (declared.high - declared.low) / (2 * Z80)
+        return found
+
+    @cached_property
+    def half(self) -> float:
+        """Half the width of the 80 % interval, in points."""
+        return Z80 * math.sqrt(sum(s * s for s in self.shifts.values()))
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 80 % interval."""
+        return max(0.0, self.points - self.half)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 80 % interval."""
+        return min(100.0, self.points + self.half)
 
 
 def predict(features: Features, table: EffectTable | None = None) -> Prediction:
     """The expected quality of a candidate with these features."""
     table = effect_table() if table is None else table
-    ends = {name: (p.low, p.high) for name, p in table.priors.items()}
-    values = {name: p.value for name, p in table.priors.items()}
-    for name, share, spread in features.measured:
-        values[PROBE + name] = share
-        ends[PROBE + name] = (max(0.0, share - Z80 * spread), min(1.0, share + Z80 * spread))
-    read = _Recorder(values)
-    terms = _walk(features, read, table)
-    total = sum(t.points for t in terms)
-    shifts: dict[str, float] = {}
-    for name in sorted(read.names):
-        low, high = (_total(features, {**values, name: end}, table) for end in ends[name])
-        shifts[name] = (high - low) / (2 * Z80)
-    for stage, declared in _declared(features):
-        shifts[f"declared by {stage}"] = (declared.high - declared.low) / (2 * Z80)
-    half = Z80 * math.sqrt(sum(s * s for s in shifts.values()))
-    points = min(100.0, max(0.0, total))
-    if points != total:
-        terms = (*terms, Term("bounds", points - total, "a share of answers lies between 0 and 100 points"))
-    return Prediction(points, max(0.0, points - half), min(100.0, points + half), terms, shifts)
+    values, ends = table.values, table.ends
+    if features.measured:
+        own = {PROBE + name: share for name, share, _ in features.measured}
+        values = {**values, **own}
+        ends = dict(ends)
+        for name, share, spread in features.measured:
+            ends[PROBE + name] = (max(0.0, share - Z80 * spread), min(1.0, share + Z80 * spread))
+    return Prediction(min(100.0, max(0.0, _total(features, values, table))), features, table, values, ends)
 
 
 def difference(one: Prediction, other: Prediction) -> tuple[float, float]:

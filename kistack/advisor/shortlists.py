@@ -127,7 +127,7 @@ class Shortcut:
 
 
 def _rejected(judged: Judged, rejections: tuple[Rejection, ...]) -> Judged:
-    return replace(judged, candidate=replace(judged.candidate, rejections=rejections))
+    return replace(judged, candidate=judged.candidate.with_rejections(rejections))
 
 
 def _busier(judged: Judged, times: float) -> Judged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from kistack.composition.pipeline import Source
@@ -18,13 +18,22 @@ class Memo:
         """What was kept under a mark; None where nothing was, and then ``keep`` is to follow once it is made."""
         return self._values.get(mark)
 
-    def keep(self, mark: Any, value: Any, nodes: Iterable[str] = (), after: Iterable[Source] = ()) -> None:
+    def keep(
+        self,
+        mark: Any,
+        value: Any,
+        *,
+        made: Collection[str] = (),
+        known: Iterable[str] = (),
+        after: Iterable[Source] = (),
+    ) -> None:
         """Keep a value.
 
         Args:
             mark: what it is found by.
             value: not None; whoever finds it must not change it.
-            nodes: the keys of the nodes that it brings.
+            made: the keys of the nodes that were made with it and that it brings.
+            known: the keys of nodes that it brings and that were kept by themselves.
             after: what it was made from and nobody has looked at since ``find``.
         """
         self._values[mark] = value

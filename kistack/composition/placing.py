@@ -54,7 +54,7 @@ def place_steps(bench: Workbench, plan: Plan, where: str) -> Written:
     for number, step in enumerate(plan.steps[done:], done + 1):
         _place(bench, step, number, f"{where}: step {number} ({step.use})", written)
         if not bench.problems and number < len(marks):
-            bench.memo.keep(marks[number - 1], _Standing.of(bench, written), bench.nodes, _behind(bench))
+            bench.memo.keep(marks[number - 1], _Standing.of(bench, written), known=bench.nodes, after=_behind(bench))
     return written
 
 

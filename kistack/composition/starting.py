@@ -54,7 +54,7 @@ def place_sources(bench: Workbench, plan: Plan) -> set[str]:
         keys = _placed(bench, plan)
         if not bench.problems:
             slots = {s: bench.slots[s] for s in MODEL_SLOTS if s in bench.slots}
-            bench.memo.keep(mark, (keys, {k: bench.nodes[k] for k in keys}, slots), keys)
+            bench.memo.keep(mark, (keys, {k: bench.nodes[k] for k in keys}, slots), made=keys)
         return keys
     keys, nodes, slots = kept
     bench.nodes.update(nodes)

@@ -237,7 +237,7 @@ class Workbench:
                 step=request.step,
                 purpose=request.purpose,
             )
-            self.memo.keep(mark, node, (key,), (b.source for bs in bound.values() for b in bs))
+            self.memo.keep(mark, node, made=(key,), after=[b.source for bs in bound.values() for b in bs])
         kept = self.nodes.get(node.key)
         if kept is None or (kept.auto and not request.auto):
             if (node.step, node.purpose, node.auto) != (request.step, request.purpose, request.auto):

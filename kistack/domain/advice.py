@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kistack.domain.plan import Plan
@@ -54,6 +54,10 @@ class Candidate:
     def name(self) -> str:
         """Its techniques joined by plus, ``nothing`` when it has none."""
         return "+".join(self.plan.techniques) or "nothing"
+
+    def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
+        """The same candidate, rejected for these."""
+        return replace(self, rejections=rejections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ def judged(quality, latency=1.0, *, number=0, kind="tune", memory=1e9, seconds=1
     costs = {"latency_seconds": latency, "serving_peak_bytes": memory, "bytes": memory, "seconds": seconds}
     rejections = (Rejection("memory", "2", "1", "more"),) if rejected else ()
     candidate = Candidate(plan, Estimate(costs), quality, quality - 9, quality + 9, rejections=rejections)
-    prediction = Prediction(quality, quality - 9, quality + 9, (), shifts or {"shared": 7.0})
+    prediction = Prediction(quality, None, None, {}, {})
+    vars(prediction)["shifts"] = shifts or {"shared": 7.0}
     return Judged(candidate, number, prediction, Upkeep(100 * latency, 0.0, 0.0))
 
 
