@@ -104,10 +104,8 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     kept = [j for j in waiting if j.candidate.kept]
     while kept:
         least = kept[0].candidate.quality - indifference
-        band = itertools.takewhile(lambda j, least=least: j.candidate.quality >= least, kept)  # type: ignore[misc]
-        chosen = min(band, key=lambda j: economy[id(j)])
-        order.append(chosen)
-        kept.remove(chosen)
+        band = itertools.takewhile(lambda n, least=least: kept[n].candidate.quality >= least, range(len(kept)))  # type: ignore[misc]
+        order.append(kept.pop(min(band, key=lambda n: economy[id(kept[n])])))
     return order + [j for j in waiting if not j.candidate.kept]
 
 

@@ -30,6 +30,10 @@ PLAIN = {0: "fp32", 1: "fp16", 30: "bf16"}
 _NO_WEIGHTS = frozenset({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"})
 
 
+#: The number of bytes before a string.
+_LENGTH = struct.Struct("<Q")
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """One entry of the tensor table: ``kind`` is the code of its type."""
@@ -98,10 +102,10 @@ class _Reader:
         if kind == _STRING:
             if keep:
                 return [self.string() for _ in range(count)]
-            for _ in range(count):
-                # the length first: an in-place addition would read ``at`` before it moved
-                length = self.fixed("Q")
-                self.at += length
+            at, data, length = self.at, self.data, _LENGTH.unpack_from
+            for _ in range(count):  # a vocabulary has tens of thousands
+                at += _LENGTH.size + length(data, at)[0]
+            self.at = at
             return count
         if kind == _ARRAY:
             raise struct.error("an array of arrays")
