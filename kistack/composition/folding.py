@@ -8,11 +8,9 @@ from kistack.composition.pipeline import Bound, Node, closure
 from kistack.domain.artifacts import Opener, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Effect, Estimate
-from kistack.plugins.builtins import serving_load
+from kistack.plugins.builtins import PYTHON_BYTES, serving_load
 from kistack.plugins.host import Host
 
-#: Resident memory of the Python process that serves, before it opens anything (measured: 0.1 to 0.2 GB).
-SERVER_BYTES = 0.15e9
 #: Numbers of what serves, and their names among those of a whole plan.
 _SERVED = {
     "latency_seconds": "latency_seconds",
@@ -123,7 +121,7 @@ def serving_of(model: Bound, opener: Opener | None, index: Bound | None, profile
         costs["tokens_per_second"] = opened.cost("tokens_per_second")
         costs["latency_seconds"] = opened.cost("latency_seconds") + query
         memory += opened.cost("peak_bytes")
-    costs["peak_bytes"] = memory + SERVER_BYTES
+    costs["peak_bytes"] = memory + PYTHON_BYTES
     load = serving_load(profile, passages)
     return Estimate(costs, {"prompt": {"tokens": load.prompt_tokens}})
 

@@ -187,8 +187,8 @@ class AnswerItems(Stage):
         if settings.few_shot:
             prompt += settings.few_shot * (items.fact("prompt_tokens", 40) + items.fact("answer_tokens", 8))
         new = float(settings.max_new_tokens)
-        if any(stage.startswith(_TEACHING) for stage in model.line):
-            new = min(new, max(8.0, 1.5 * items.fact("answer_tokens", 12)))  # who was taught to answer stops then
+        if settings.few_shot or any(stage.startswith(_TEACHING) for stage in model.line):
+            new = min(new, max(8.0, 1.5 * items.fact("answer_tokens", 12)))  # who was shown how to answer stops then
         together = settings.batch or _TOGETHER
         alone, batched = (_answering(model, Load(prompt, new, n), profile) for n in (1, together))
         rate, latency = batched.cost("tokens_per_second"), alone.cost("latency_seconds")

@@ -7,9 +7,9 @@ import toys
 from facts import small_profile
 
 from kistack.composition.composer import compose
-from kistack.composition.folding import SERVER_BYTES
 from kistack.domain.calibration import ANY, UNCALIBRATED, Calibration, Correction
 from kistack.domain.plan import Plan, Step
+from kistack.plugins.builtins import PYTHON_BYTES
 from kistack.plugins.host import load_host
 
 PLAN = Plan(steps=tuple(Step(use=f"{kind}/toy") for kind in ("retrieve", "tune", "quantize")))
@@ -104,7 +104,7 @@ def test_serving_is_corrected_by_the_runtime_that_answers(before, after):
     told = compose(PLAN, small_profile(), host, calibration=calibration).estimate
     assert told.cost("latency_seconds") == pytest.approx(2 * before.estimate.cost("latency_seconds"))
     assert told.cost("serving_peak_bytes") == pytest.approx(3 * before.estimate.cost("serving_peak_bytes"))
-    assert told.stated("serving_peak_bytes") == before.estimate.cost("serving_peak_bytes") > SERVER_BYTES
+    assert told.stated("serving_peak_bytes") == before.estimate.cost("serving_peak_bytes") > PYTHON_BYTES
     assert told.stated("latency_seconds") == before.estimate.cost("latency_seconds")
     assert told.interval("serving_peak_bytes")[0] < told.cost("serving_peak_bytes")
 

@@ -13,8 +13,9 @@ from kistack.domain.facts import Profile
 from kistack.domain.prompt import Passage, Prompt, template_of
 from kistack.domain.records import Estimate
 from kistack.errors import StepFailed
+from kistack.plugins.builtins import PYTHON_BYTES
 from kistack.plugins.sessions import IndexSession, LogLikelihood, ModelSession
-from kistack.plugins.stages import Context, Port, Settings, Stage, Traits
+from kistack.plugins.stages import Context, Load, Port, Settings, Stage, Traits
 from kistack_metrics.common import SCORES, estimate_scoring
 from kistack_metrics.reading import read_items
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: exp() of more overflows.
 _MOST_NATS = 700.0
+
+#: Copies of one prompt's logits in fp32 that exist at once. Measured.
+_LOGIT_COPIES = 4
 
 
 class PerplexityScoring(Settings):
@@ -68,16 +72,19 @@ class EvaluatePerplexity(Stage):
         )
 
     def estimate(self, settings: PerplexityScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
-        """One pass over prompts and answers by the machine's arithmetic."""
+        """One pass over prompts and answers by the machine's arithmetic; memory as the runtime says, and the logits."""
         from kistack.plugins.costs import WORKER_BYTES, machine, prefill_seconds
 
-        model, items = inputs["model"], inputs["items"]
+        model, items, index = inputs["model"], inputs["items"], inputs.get("index")
         tokens = items.fact("prompt_tokens", 64.0) + items.fact("answer_tokens", 16.0)
-        if "index" in inputs:
-            tokens += inputs["index"].fact("passages", 3.0) * inputs["index"].fact("passage_tokens", 50.0)
+        if index is not None:
+            tokens += index.fact("passages", 3.0) * index.fact("passage_tokens", 50.0)
         seconds = prefill_seconds(model, tokens, machine(profile), model.facets.get("precision", "fp32"))
-        logits = settings.batch * tokens * model.fact("vocab", 5e4) * 4
-        peak = WORKER_BYTES + model.fact("bytes") * 1.2 + 2 * logits
+        load = Load(prompt_tokens=tokens, new_tokens=1, concurrency=settings.batch)
+        opened = model.serves(load).cost("peak_bytes") if model.serves else WORKER_BYTES + 1.2 * model.fact("bytes")
+        peak = PYTHON_BYTES + opened + _LOGIT_COPIES * 4 * tokens * model.fact("vocab", 5e4)
+        if index is not None and index.serves:
+            peak += index.serves(Load()).cost("peak_bytes")
         count = items.fact("count", 100.0)
         share = min(1.0, settings.most / count) if settings.most and count else 1.0
         return estimate_scoring(items, 1, seconds * share, 10.0, peak)

@@ -39,8 +39,8 @@ _NUMBERS = {
 _TOKEN_BYTES = 72.0
 
 #: Seconds on one core: starting torch and transformers; reading metadata (twice) per token; unpacking, casting and
-#: writing per parameter. Measured with SmolLM2-135M: 19 s of CPU time on a busy machine.
-_START_SECONDS, _SECONDS_PER_TOKEN, _SECONDS_PER_PARAM = 6.0, 1.5e-4, 2.5e-8
+#: writing per parameter. Measured with SmolLM2-135M: 17 to 33 s on two machines, most of it single-threaded Python.
+_START_SECONDS, _SECONDS_PER_TOKEN, _SECONDS_PER_PARAM = 8.0, 2.2e-4, 3.5e-8
 
 
 def choose_format(header: Header, wanted: str) -> tuple[str, str]:

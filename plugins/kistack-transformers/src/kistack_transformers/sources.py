@@ -23,7 +23,7 @@ Role = Literal["auto", "model", "embedder"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 #: Memory of a worker that only puts links into a folder.
-_LINKING_BYTES = 0.1e9
+_LINKING_BYTES = 0.045e9
 #: Cautious download rate (B/s): nobody measured the user's line.
 _DOWNLOAD = 10e6
 
