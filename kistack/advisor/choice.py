@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -46,6 +46,11 @@ class Judged:
     upkeep: Upkeep = Upkeep(0.0, 0.0, 0.0)
 
 
+def queries_per_day(profile: Profile) -> float:
+    """How many questions a day are asked."""
+    return profile.number("scenario.queries_per_day", 100.0)
+
+
 def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkeep:
     """Machine seconds per day of serving this scenario's traffic and keeping its knowledge fresh over the horizon.
 
@@ -53,7 +58,7 @@ def upkeep_of(profile: Profile, pipeline: Pipeline, features: Features) -> Upkee
     again then. Weights are made once, and again at every retraining that falls into the horizon: all that reads the
     documents or the pairs is.
     """
-    queries = profile.number("scenario.queries_per_day", 100.0)
+    queries = queries_per_day(profile)
     costs = pipeline.estimate
     changing = features.passages > 0 and features.hazard > 0
     days = max(1.0, features.horizon_days)
@@ -100,12 +105,22 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     """
     economy = {id(j): economy_of(j) for j in judged}
     waiting = sorted(judged, key=lambda j: (-j.candidate.quality, *economy[id(j)]))
-    order: list[Judged] = []
     kept = [j for j in waiting if j.candidate.kept]
-    while kept:
-        least = kept[0].candidate.quality - indifference
-        band = itertools.takewhile(lambda n, least=least: kept[n].candidate.quality >= least, range(len(kept)))  # type: ignore[misc]
-        order.append(kept.pop(min(band, key=lambda n: economy[id(kept[n])])))
+    order: list[Judged] = []
+    done: set[int] = set()
+    band: list[tuple[tuple[Any, ...], int]] = []
+    highest = reached = 0
+    while len(order) < len(kept):
+        while highest in done:
+            highest += 1
+        # The highest quality of what remains only falls, so whoever was within the margin of it stays so.
+        least = kept[highest].candidate.quality - indifference
+        while reached < len(kept) and kept[reached].candidate.quality >= least:
+            heapq.heappush(band, (economy[id(kept[reached])], reached))
+            reached += 1
+        _, number = heapq.heappop(band)
+        done.add(number)
+        order.append(kept[number])
     return order + [j for j in waiting if not j.candidate.kept]
 
 

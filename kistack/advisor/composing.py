@@ -32,16 +32,16 @@ _KEPT = 6
 class Reads:
     """What some work read of a profile: each fact (None: not there), and each section that was read as a whole.
 
-    The section of all facts is called by an empty text.
+    The section of all facts is called by an empty text. ``taken`` are the facts they were read of.
     """
 
+    taken: Present
     facts: dict[str, Fact | None] = field(default_factory=dict)
     sections: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, parts: Iterable[Reads]) -> Reads:
-        """All of several reads as one."""
-        whole = cls()
+    def joined(self, parts: Iterable[Reads]) -> Reads:
+        """All of these and of several others that hold under the same facts."""
+        whole = Reads(self.taken, dict(self.facts), dict(self.sections))
         for part in parts:
             whole.facts.update(part.facts)
             whole.sections.update(part.sections)
@@ -51,16 +51,15 @@ class Reads:
         """Those of one section."""
         start = f"{section}."
         facts = {n: f for n, f in self.facts.items() if n.startswith(start)}
-        return Reads(facts, {n: f for n, f in self.sections.items() if n == section or n.startswith(start)})
+        sections = {n: f for n, f in self.sections.items() if n == section or n.startswith(start)}
+        return Reads(self.taken, facts, sections)
 
     def hold(self, present: Present) -> bool:
         """Whether the same work would read the same under these facts."""
-        get = present.facts.get
-        for name, found in self.facts.items():
-            other = get(name)
-            if other is not found and other != found:
-                return False
-        return all(present.section(name) == found for name, found in self.sections.items())
+        changed = present.changed_since(self.taken)
+        if any(name in self.facts for name in changed):
+            return False
+        return not any(name.startswith(f"{s}." if s else "") for s in self.sections for name in changed)
 
 
 class Present:
@@ -70,8 +69,9 @@ class Present:
         self.profile = profile
         self.facts = profile.facts
         self._sections: dict[str, dict[str, Fact]] = {}
-        #: By the identity of reads, which are kept so that it stays theirs.
+        #: By identity: of reads and of other facts, which are kept so that it stays theirs.
         self._held: dict[int, tuple[Reads, bool]] = {}
+        self._changed: dict[int, tuple[Present, frozenset[str]]] = {}
 
     def section(self, prefix: str) -> dict[str, Fact]:
         """A section, cut out once."""
@@ -79,6 +79,16 @@ class Present:
             start = f"{prefix}." if prefix else ""
             self._sections[prefix] = {n[len(start) :]: f for n, f in self.facts.items() if n.startswith(start)}
         return self._sections[prefix]
+
+    def changed_since(self, other: Present) -> frozenset[str]:
+        """The names of the facts that are not the same there, found once."""
+        known = self._changed.get(id(other))
+        if known is None:
+            one, two = self.facts, other.facts
+            names = one.keys() | two.keys()
+            differ = frozenset(n for n in names if one.get(n) is not two.get(n) and one.get(n) != two.get(n))
+            known = self._changed[id(other)] = (other, differ)
+        return known[1]
 
     def holds(self, reads: Reads) -> bool:
         """``Reads.hold``, asked once."""
@@ -93,17 +103,17 @@ class Watch:
 
     def __init__(self, present: Present | Profile) -> None:
         self.plain = Present(present) if isinstance(present, Profile) else present
-        self.parts: list[Reads] = [Reads()]
+        self.parts: list[Reads] = [Reads(self.plain)]
         self.profile: Profile = _Watched(_Noting(self), self.plain.profile.schema)
 
     @property
     def reads(self) -> Reads:
         """All that was read so far."""
-        return Reads.of(self.parts)
+        return Reads(self.plain).joined(self.parts)
 
     def note(self, *known: Reads) -> None:
         """Add what other work read, and begin a new piece."""
-        self.parts += (*known, Reads())
+        self.parts += (*known, Reads(self.plain))
 
 
 class _Noting(Mapping[str, Fact]):
@@ -202,7 +212,7 @@ class _Memo(Memo):
     ) -> None:
         parts = self._watch.parts[self._begun.pop(mark) :]
         parts += [self._given_behind(s) if isinstance(s, Given) else self._behind[s.node] for s in after]
-        reads = Reads.of(parts)
+        reads = Reads(self._watch.plain).joined(parts)
         self._behind.update(dict.fromkeys(made, reads))
         behind = {key: self._behind[key] for key in (*made, *known)}
         _keep(self._kept.setdefault(mark, []), reads, (value, behind))
@@ -271,9 +281,11 @@ class Compositions:
         _keep(self._options, watch.reads, (made, tuple(noted)))
         return made, tuple(noted)
 
-    def at(self, profile: Profile, wanted: Callable[[Option], bool] | None = None) -> list[tuple[Option, Composed]]:
+    def at(
+        self, profile: Profile, wanted: Callable[[Option], bool] | None = None, present: Present | None = None
+    ) -> list[tuple[Option, Composed]]:
         """The candidates under these facts, or those ``wanted``; what read none of what changed is not made again."""
-        present = Present(profile)
+        present = present or Present(profile)
         found, _ = self.options(profile, present)
         return [(o, self.one(o, profile, present)) for o in found if wanted is None or wanted(o)]
 

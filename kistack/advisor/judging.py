@@ -7,22 +7,22 @@ made of changes, a prediction for equal features, a rule's verdict for equal fac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import Composed
-from kistack.advisor.choice import Judged, Upkeep, ranked, upkeep_of
+from kistack.advisor.choice import Judged, Upkeep, queries_per_day, ranked, upkeep_of
 from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
-from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
-from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
-from kistack.domain.advice import Candidate, Reason, Rejection, Strength
+from kistack.advisor.ruling import Concern, Rulebook, Ruling
+from kistack.advisor.weighing import Weighed, shown_by_runs
+from kistack.domain.advice import Candidate, Reason, Rejection
 from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
@@ -64,12 +64,11 @@ class _Case:
     """What is known of one composed candidate beyond its pipeline."""
 
     found: Composed
-    concerned: tuple[Rule, ...]
     reads: Reads | None = None
     features: Features | None = None
     prediction: Prediction | None = None
-    view: dict[str, Any] = field(default_factory=dict)
-    mark: str = ""
+    concern: Concern | None = None
+    upkeep: tuple[float, Upkeep] | None = None
 
 
 class Bench:
@@ -87,12 +86,10 @@ class Bench:
         self.profile = profile
         self.host = host
         self.rules = load_policies(policy_paths(scenario.policies, host.policies()))
-        #: Rules whose conditions ask for the candidate.
-        self.asking = frozenset(r.id for r in self.rules if r.when.asks_candidate)
+        self.rulebook = Rulebook(self.rules)
         self.compositions = Compositions(host, calibration=calibration)
         self._predictions: dict[Features, Prediction] = {}
         self._cases: dict[int, _Case] = {}
-        self._verdicts: dict[tuple[str, tuple[Any, ...], str], Verdict] = {}
         self._judgement: Judgement | None = None
 
     @property
@@ -129,15 +126,15 @@ class Bench:
         ``given`` are the limits (default: those of the scenario under these facts).
         """
         sitting = _Sitting(self, profile, bounds(self.scenario, profile) if given is None else given)
-        judged = [sitting.judged(o, c) for o, c in self.compositions.at(profile, wanted)]
+        judged = [sitting.judged(o, c) for o, c in self.compositions.at(profile, wanted, sitting.present)]
         margin = profile.number("scenario.indifference", self.scenario.indifference)
-        return Judgement(tuple(ranked(judged, margin)), margin, sitting.held(), sitting.faults)
+        return Judgement(tuple(ranked(judged, margin)), margin, sitting.ruling.held(), sitting.ruling.faults)
 
     def case(self, found: Composed) -> _Case:
         """What is known of a candidate; compositions are kept, so that their identity stands for them."""
         kept = self._cases.get(id(found))
         if kept is None or kept.found is not found:
-            kept = self._cases[id(found)] = _Case(found, _concerned(self.rules, found))
+            kept = self._cases[id(found)] = _Case(found)
         return kept
 
     def prediction(self, features: Features) -> Prediction:
@@ -147,19 +144,6 @@ class Bench:
             known = self._predictions[features] = predict(features)
         return known
 
-    def verdict(self, when: Condition, facts: tuple[Any, ...], mark: str, ask: Callable[[], Verdict]) -> Verdict:
-        """Whether a condition holds, evaluated once for equal facts and candidates."""
-        key = (when.text, facts, mark)
-        if key not in self._verdicts:
-            self._verdicts[key] = ask()
-        return self._verdicts[key]
-
-
-def _concerned(rules: Sequence[Rule], found: Composed) -> tuple[Rule, ...]:
-    """The rules that have something to say of a candidate where their conditions hold."""
-    techniques, stages = found.plan.techniques, [s.use for s in found.plan.steps]
-    return tuple(r for r in rules if r.concerns(techniques, stages) != (r.strength == "requires"))
-
 
 class _Sitting:
     """One judgement: what candidates share under the same facts."""
@@ -168,11 +152,11 @@ class _Sitting:
         self.bench = bench
         self.profile = profile
         self.given = given
-        self.faults: dict[str, str] = {}
-        self._judge = Judge(profile)
-        self._present = Present(profile)
-        self._read: dict[str, tuple[Any, ...]] = {}
+        self.present = Present(profile)
+        self.ruling = Ruling(bench.rulebook, profile)
+        self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
+        self._shown: dict[tuple[str, ...], tuple[Reason, ...]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
@@ -184,155 +168,41 @@ class _Sitting:
         features = self._features(case)
         if case.prediction is None:
             case.prediction = self.bench.prediction(features)
-        reasons = self._rule_reasons(case, broken)
-        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, self._points_kind)
-        candidate: Candidate = _Weighed(found, case.prediction, reasons, broken, self.profile)
+        assert case.concern is not None
+        said = self.ruling.of(case.concern)
+        broken += said.rejections
+        reasons = (*said.reasons, *self._shown_by_runs(found.plan.techniques))
+        candidate: Candidate = Weighed(found, case.prediction, reasons, broken, self.profile)
         own = self.bench.host.judge(candidate, self.profile)
         if own:
             broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-            candidate = _Weighed(found, case.prediction, [*reasons, *own], broken, self.profile)
+            candidate = Weighed(found, case.prediction, [*reasons, *own], broken, self.profile)
         if candidate.quality < 100 * self.given.at_least:
             short = below_least(candidate.high, self.given)
             if short is not None:
                 candidate = candidate.with_rejections((*candidate.rejections, short))
-        return Judged(candidate, option.number, case.prediction, self._upkeep(found, features))
+        return Judged(candidate, option.number, case.prediction, self._upkeep(case, features))
 
-    def _upkeep(self, found: Composed, features: Features) -> Upkeep:
-        assert found.pipeline is not None
-        return upkeep_of(self.profile, found.pipeline, features)
+    def _upkeep(self, case: _Case, features: Features) -> Upkeep:
+        if case.upkeep is None or case.upkeep[0] != self._queries:
+            assert case.found.pipeline is not None
+            case.upkeep = (self._queries, upkeep_of(self.profile, case.found.pipeline, features))
+        return case.upkeep[1]
 
     def _features(self, case: _Case) -> Features:
-        if case.features is None or case.reads is None or not self._present.holds(case.reads):
+        if case.features is None or case.reads is None or not self.present.holds(case.reads):
             assert case.found.pipeline is not None
-            watch = Watch(self._present)
+            watch = Watch(self.present)
             features = features_of(watch.profile, case.found.pipeline)
-            case.view = _view(case.found, features, Privacy(watch.profile))
-            case.reads, case.features, case.prediction = watch.reads, features, None
-            case.mark = repr(case.view)
+            view = _view(case.found, features, Privacy(watch.profile))
+            case.reads, case.features, case.prediction, case.upkeep = watch.reads, features, None, None
+            case.concern = Concern(self.bench.rulebook.concerned(case.found), view, repr(view))
         return case.features
 
-    def _rule_reasons(self, case: _Case, broken: list[Rejection]) -> list[Reason]:
-        """Reasons of the rules that hold for a candidate; what they forbid or miss is added to ``broken``."""
-        reasons = []
-        for rule in case.concerned:
-            if not self._holds(rule, case):
-                continue
-            if rule.strength == "requires":
-                wanted = " or ".join(rule.techniques)
-                broken.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
-            elif rule.strength == "forbids":
-                without = " and ".join(rule.techniques)
-                broken.append(Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}"))
-            reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
-        return reasons
-
-    def _holds(self, rule: Rule, case: _Case | None = None) -> bool:
-        when = rule.when
-        if when.program is None:
-            return True
-        mark, view = (case.mark, case.view) if case is not None and rule.id in self.bench.asking else ("", None)
-        verdict = self.bench.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
-        if verdict.fault:
-            self.faults[when.text] = verdict.fault
-        return verdict.holds
-
-    def _facts(self, when: Condition) -> tuple[Any, ...]:
-        """The values that a condition reads of the profile."""
-        if when.text not in self._read:
-            found: list[Any] = []
-            for section, leaf in sorted(when.reads):
-                if section == CANDIDATE:
-                    continue
-                if leaf:
-                    fact = self.profile.facts.get(f"{section}.{leaf}")
-                    value = None if fact is None else fact.value
-                    found.append(repr(value) if isinstance(value, bool) else value)  # True == 1.0, and they differ
-                else:
-                    found.append(repr({n: f.value for n, f in sorted(self.profile.section(section).items())}))
-            self._read[when.text] = tuple(found)
-        return self._read[when.text]
-
-    def held(self) -> tuple[Rule, ...]:
-        """The rules about the whole scenario that hold."""
-        return tuple(r for r in self.bench.rules if r.id not in self.bench.asking and self._holds(r))
-
-
-class _Weighed(Candidate):
-    """The candidate at its expected quality, moved by what the reasons beside the prediction say.
-
-    Its interval and the reasons of its quality are worked out when somebody looks at them.
-    """
-
-    __slots__ = ("_beside", "_found", "_prediction", "_profile")
-    _beside: tuple[Reason, ...]
-    _found: Composed
-    _prediction: Prediction
-    _profile: Profile
-
-    def __init__(
-        self,
-        found: Composed,
-        prediction: Prediction,
-        beside: Sequence[Reason],
-        broken: Sequence[Rejection],
-        profile: Profile,
-    ) -> None:
-        assert found.pipeline is not None
-        moved = sum(r.points for r in beside)
-        for name, value in (
-            ("plan", found.plan),
-            ("estimate", found.pipeline.estimate),
-            ("quality", _points(prediction.points + moved)),
-            ("rejections", tuple(broken)),
-            ("_beside", tuple(beside)),
-            ("_found", found),
-            ("_prediction", prediction),
-            ("_profile", profile),
-        ):
-            object.__setattr__(self, name, value)
-
-    def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
-        """The same candidate, rejected for these."""
-        return _Weighed(self._found, self._prediction, self._beside, rejections, self._profile)
-
-    @property
-    def low(self) -> float:
-        """The lower end of the 80 % interval."""
-        return _points(self._prediction.low + sum(r.points for r in self._beside))
-
-    @property
-    def high(self) -> float:
-        """The upper end of the 80 % interval."""
-        return _points(self._prediction.high + sum(r.points for r in self._beside))
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """Why: the terms of the prediction, where its knowledge is placed, rules, runs, plugins."""
-        terms = [_term_reason(t.name, t.points, t.because, t.sources) for t in self._prediction.terms]
-        assert self._found.pipeline is not None
-        text = placement_text(self._profile, self._found.pipeline)
-        return (*terms, *([Reason("placement", "notes", text)] if text else ()), *self._beside)
-
-
-def _points(value: float) -> float:
-    return min(100.0, max(0.0, value))
-
-
-def _shown_by_runs(techniques: Sequence[str], calibration: Calibration, kind: str) -> list[Reason]:
-    """By how many points what ran here moves the expectation."""
-    name = "+".join(techniques) or "nothing"
-    known = calibration.of(kind, name)
-    if not known.offset:
-        return []
-    ran = f"{known.runs} of {name}" if known.runs else f"none of {name}, so partly"
-    because = f"plans that ran here scored otherwise than predicted ({ran})"
-    strength: Strength = "prefers" if known.offset > 0 else "avoids"
-    return [Reason("calibration/quality", strength, because, ("this project's runs",), known.offset)]
-
-
-def _term_reason(name: str, points: float, because: str, sources: tuple[str, ...]) -> Reason:
-    strength = "prefers" if points > 0 else "avoids" if points < 0 else "notes"
-    return Reason(f"quality/{name}", strength, because, sources, points)  # type: ignore[arg-type]
+    def _shown_by_runs(self, techniques: tuple[str, ...]) -> tuple[Reason, ...]:
+        if techniques not in self._shown:
+            self._shown[techniques] = shown_by_runs(techniques, self.bench.calibration, self._points_kind)
+        return self._shown[techniques]
 
 
 def _view(found: Composed, features: Features, privacy: Privacy) -> dict[str, Any]:

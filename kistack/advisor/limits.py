@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kistack.advisor.candidates import Composed
 from kistack.composition.pipeline import Pipeline
@@ -67,6 +68,8 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
     """Every limit that a candidate breaks; one that cannot be composed breaks none but that."""
     if candidate.pipeline is None:
         return [Rejection("compose", p.message, p.where, p.hint) for p in candidate.problems]
+    if keeps(candidate.pipeline, given):
+        return []
     return exceeded(candidate.pipeline, given)
 
 
@@ -92,11 +95,32 @@ def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     return [r for r in found if r is not None]
 
 
+def keeps(pipeline: Pipeline, given: Bounds) -> bool:
+    """Whether ``exceeded`` would find nothing; said without putting anything into words."""
+    cost = pipeline.estimate.costs.get
+    serving, training = cost("serving_peak_bytes", 0.0), cost("peak_bytes", 0.0)
+    bundle, built = cost("bytes", 0.0), cost("scratch_bytes", 0.0)
+    return (
+        serving <= min(given.memory, given.serve.memory)
+        and training <= given.train.memory
+        and bundle <= min(given.disk, given.serve.disk_free)
+        and built <= given.train.disk_free
+        and cost("latency_seconds", 0.0) * P95_OVER_MEAN <= given.latency
+        and cost("seconds", 0.0) <= given.training
+        and cost("money", 0.0) <= given.money
+        and pipeline.estimate.facts.get("prompt", {}).get("tokens", 0.0) <= given.context
+        and not (given.local_only and _leaves(pipeline))
+    )
+
+
 def _exceeds(
     limit: str, needs: float, allowed: float, shown: Callable[[float, int], str], remedy: str
 ) -> Rejection | None:
-    if needs <= allowed:
-        return None
+    return None if needs <= allowed else _rejection(limit, needs, allowed, shown, remedy)
+
+
+@lru_cache(maxsize=4096)
+def _rejection(limit: str, needs: float, allowed: float, shown: Callable[[float, int], str], remedy: str) -> Rejection:
     # The remedy is rounded up, so that following it does admit the candidate.
     admits = needs if needs <= 0 else _rounded_up(needs)
     return Rejection(limit, shown(needs, _DIGITS), shown(allowed, _DIGITS), remedy.format(shown(admits, _DIGITS)))

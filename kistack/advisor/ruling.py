@@ -1,0 +1,143 @@
+"""Rules at work: which of them hold under some facts, and what those that do say of a candidate.
+
+A verdict is evaluated once for equal facts and candidates. What all rules say of a candidate is kept until a fact that
+decides any of them changes, so that judging again under another limit asks no rule twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kistack.advisor.candidates import Composed
+from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
+from kistack.advisor.policies import Rule
+from kistack.domain.advice import Reason, Rejection
+from kistack.domain.facts import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the rules say of a candidate: reasons for and against, and what they forbid or miss."""
+
+    reasons: tuple[Reason, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(slots=True)
+class Concern:
+    """The rules that may have something to say of one candidate; ``mark`` is equal for equal ``view``.
+
+    ``said`` is what they said last, under the facts that ``signature`` stands for.
+    """
+
+    rules: tuple[Rule, ...]
+    view: dict[str, Any]
+    mark: str
+    signature: tuple[Any, ...] | None = None
+    said: Said = Said()
+
+
+class Rulebook:
+    """The rules of a scenario with every verdict so far."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        #: Rules whose conditions ask for the candidate.
+        self.asking = frozenset(r.id for r in rules if r.when.asks_candidate)
+        self._verdicts: dict[tuple[str, tuple[Any, ...], str], Verdict] = {}
+        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self._concerned: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Rule, ...]] = {}
+
+    def concerned(self, found: Composed) -> tuple[Rule, ...]:
+        """The rules that have something to say of a candidate where their conditions hold."""
+        key = (found.plan.techniques, tuple(s.use for s in found.plan.steps))
+        if key not in self._concerned:
+            techniques, stages = key
+            self._concerned[key] = tuple(
+                r for r in self.rules if r.concerns(techniques, stages) != (r.strength == "requires")
+            )
+        return self._concerned[key]
+
+    def verdict(self, when: Condition, facts: tuple[Any, ...], mark: str, ask: Callable[[], Verdict]) -> Verdict:
+        """Whether a condition holds, evaluated once for equal facts and candidates."""
+        key = (when.text, facts, mark)
+        if key not in self._verdicts:
+            self._verdicts[key] = ask()
+        return self._verdicts[key]
+
+    def same(self, signature: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The first signature equal to this one, so that identity tells whether two are."""
+        return self._signatures.setdefault(signature, signature)
+
+
+class Ruling:
+    """The rules under one set of facts; ``faults`` maps conditions nobody could evaluate to what was wrong."""
+
+    def __init__(self, book: Rulebook, profile: Profile) -> None:
+        self.faults: dict[str, str] = {}
+        self._book = book
+        self._profile = profile
+        self._judge = Judge(profile)
+        self._read: dict[str, tuple[Any, ...]] = {}
+        self._signature = book.same(
+            tuple(self._facts(r.when) if r.id in book.asking else self._holds(r) for r in book.rules)
+        )
+
+    def held(self) -> tuple[Rule, ...]:
+        """The rules about the whole scenario that hold."""
+        return tuple(r for r in self._book.rules if r.id not in self._book.asking and self._holds(r))
+
+    def of(self, concern: Concern) -> Said:
+        """What the rules say of a candidate."""
+        if concern.signature is self._signature:
+            return concern.said
+        faults = len(self.faults)
+        concern.said = self._asked(concern)
+        # A fault must be told under every set of facts, so then the rules are asked again.
+        concern.signature = self._signature if len(self.faults) == faults else None
+        return concern.said
+
+    def _asked(self, concern: Concern) -> Said:
+        reasons, rejections = [], []
+        for rule in concern.rules:
+            if not self._holds(rule, concern):
+                continue
+            if rule.strength == "requires":
+                wanted = " or ".join(rule.techniques)
+                rejections.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
+            elif rule.strength == "forbids":
+                without = " and ".join(rule.techniques)
+                rejections.append(
+                    Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}")
+                )
+            reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
+        return Said(tuple(reasons), tuple(rejections))
+
+    def _holds(self, rule: Rule, concern: Concern | None = None) -> bool:
+        when = rule.when
+        if when.program is None:
+            return True
+        asked = concern is not None and rule.id in self._book.asking
+        mark, view = (concern.mark, concern.view) if asked and concern is not None else ("", None)
+        verdict = self._book.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
+        if verdict.fault:
+            self.faults[when.text] = verdict.fault
+        return verdict.holds
+
+    def _facts(self, when: Condition) -> tuple[Any, ...]:
+        """The values that a condition reads of the profile."""
+        if when.text not in self._read:
+            found: list[Any] = []
+            for section, leaf in sorted(when.reads):
+                if section == CANDIDATE:
+                    continue
+                if leaf:
+                    fact = self._profile.facts.get(f"{section}.{leaf}")
+                    value = None if fact is None else fact.value
+                    found.append(repr(value) if isinstance(value, bool) else value)  # True == 1.0, and they differ
+                else:
+                    found.append(repr({n: f.value for n, f in sorted(self._profile.section(section).items())}))
+            self._read[when.text] = tuple(found)
+        return self._read[when.text]
