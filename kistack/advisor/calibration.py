@@ -32,6 +32,9 @@ _SIZES = {"kind": 0.15, "stage": 0.85}
 _POINTS = {"kind": 0.50, "stage": 0.50}
 #: The prior noise counts as much as so many repeated runs. Assumed.
 _PRIOR_RUNS = 4
+#: Below these a number says nothing of others of its kind: starting a process, an empty interpreter, the frame of a
+#: file. Assumed.
+_SMALL = {"seconds": 5.0, "peak_bytes": 1e8, "bytes": 1e6}
 #: Distance from the median of its like, in standard deviations of noise, from which on a run counts less.
 _FAR = 3.0
 #: Median absolute deviation to standard deviation of a normal distribution.
@@ -48,6 +51,7 @@ class _Row:
     run: str
     stage: str
     machine: str
+    small: bool = False
 
 
 def calibrate(project: Project) -> Calibration:
@@ -70,7 +74,8 @@ def fit(observed: Iterable[Observed]) -> Calibration:
         error = one.error
         if error is not None:
             place = one.machine if PRIORS[one.kind].timed else ANY
-            rows[one.kind].append(_Row(error, one.run, one.stage, place))
+            small = max(one.raw, one.measured) < _SMALL.get(one.kind, 0.0)
+            rows[one.kind].append(_Row(error, one.run, one.stage, place, small))
             runs.add(one.run)
     if not rows:
         return UNCALIBRATED
@@ -158,12 +163,16 @@ def _widened(correction: Correction, prior: Prior) -> Correction:
 
 
 class _Terms:
-    """The columns of the regression, each scaled by the standard deviation that its term has before any run."""
+    """The columns of the regression, each scaled by the standard deviation that its term has before any run.
+
+    A stage whose numbers are all small has its own terms only: it neither takes what its kind shows nor shows it.
+    """
 
     def __init__(self, prior: Prior, rows: Sequence[_Row]) -> None:
         self.stages = sorted({row.stage for row in rows})
         self.machines = sorted({row.machine for row in rows})
         self.pairs = sorted({(row.stage, row.machine) for row in rows})
+        self._apart = {row.stage for row in rows} - {row.stage for row in rows if not row.small}
         shares = _TIMED if prior.timed else _POINTS if prior.points else _SIZES
         beyond = prior.spread**2 - prior.noise**2
         self.variances = {term: share * beyond for term, share in shares.items()}
@@ -175,14 +184,15 @@ class _Terms:
             "machine": (machine, self.machines),
             "pair": ((stage, machine), self.pairs),
         }
-        return {term: levels[term] for term in self.variances}
+        return {term: levels[term] for term in self.variances if stage not in self._apart or term in {"stage", "pair"}}
 
     def columns(self, stage: str, machine: str) -> list[float]:
         """The row of one stage on one machine; what no run has seen has no column."""
         row: list[float] = []
-        for term, (here, known) in self._levels(stage, machine).items():
-            scale = math.sqrt(self.variances[term])
-            row += [scale if level == here else 0.0 for level in known]
+        own = self._levels(stage, machine)
+        for term, (_, known) in self._levels(ANY, machine).items():
+            scale = math.sqrt(self.variances[term]) if term in own else 0.0
+            row += [scale if level == own.get(term, ("",))[0] else 0.0 for level in known]
         return row
 
     def unseen(self, stage: str, machine: str) -> float:

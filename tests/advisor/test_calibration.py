@@ -21,7 +21,8 @@ def seen(*errors, kind="seconds", stage="tune/x", machine="m", first=0):
 
 
 def _pair(kind, error):
-    return (50.0, 50.0 + error) if PRIORS[kind].points else (10.0, 10.0 * math.exp(error))
+    stated = 1e9 if "bytes" in kind else 10.0
+    return (50.0, 50.0 + error) if PRIORS[kind].points else (stated, stated * math.exp(error))
 
 
 errors = st.floats(-2.5, 2.5)
@@ -67,6 +68,20 @@ def test_one_wild_run_of_three_does_not_decide(outlier, place):
     assert 0.8 < math.exp(found.offset) / 1.4 < 1.25
     # But it makes the interval wider than three that agree.
     assert found.half > fit(seen(*[math.log(1.4)] * 3)).of("seconds", "tune/x", "m").half * 1.5
+
+
+def test_small_numbers_are_learnt_and_say_nothing_of_others():
+    tiny = [
+        Observed("r", kind, stage, "m", 0.8 * floor, 0.1 * floor)
+        for kind, floor in (("seconds", 5), ("bytes", 1e6), ("peak_bytes", 1e8))
+        for stage in ("evaluate/a", "evaluate/b", "evaluate/c")
+    ]
+    calibration = fit(tiny)
+    for kind in ("seconds", "bytes", "peak_bytes"):
+        assert calibration.of(kind, "evaluate/a", "m").offset < -0.8
+        assert calibration.of(kind, "tune/x", "m").offset == 0
+    both = fit([*tiny, *seen(0.4)])
+    assert both.of("seconds", "tune/x", "m").offset == pytest.approx(fit(seen(0.4)).of("seconds", "tune/x", "m").offset)
 
 
 def test_one_run_moves_the_number_and_leaves_the_interval_of_the_prior():

@@ -86,23 +86,39 @@ class _Recorder:
         self._k = min(settings.k, model.vocabulary)
 
     def record(self, batches: Sequence[MicroBatch]) -> dict[str, torch.Tensor]:
-        parts: dict[str, list[torch.Tensor]] = {name: [] for name in NAMES}
+        chosen = [[self._examples[i] for i in batch] for batch in batches]
+        rows = [target_rows(examples, everywhere=True)[0] for examples in chosen]
+        count, temperatures = sum(map(len, rows)), self._settings.temperatures
+        # Made once and filled: a small tensor kept from every stretch of logits would lie between the large ones that
+        # come and go, and the memory of none of those could be used again (measured: 4.5 GB instead of 1.5).
+        found = {
+            "ids": torch.empty(count, self._k, dtype=torch.int32),
+            "logits": torch.empty(count, self._k, dtype=torch.float16),
+            "tail": torch.empty(count, len(temperatures), dtype=torch.float32),
+        }
+        at = 0
+        for examples, positions in zip(chosen, rows, strict=True):
+            self._fill(found, at, examples, positions)
+            at += len(positions)
+        return found
+
+    def _fill(
+        self, found: dict[str, torch.Tensor], at: int, examples: Sequence[Example], positions: Sequence[int]
+    ) -> None:
+        """Read one micro-batch and write its signals from row ``at`` on."""
         device = self._model.model.device
-        for batch in batches:
-            chosen = [self._examples[i] for i in batch]
-            rows, _, _ = target_rows(chosen, everywhere=True)
-            ids = torch.tensor(padded_ids(chosen, self._pad), device=device)
-            for _, logits in self._model.each_chunk(ids, torch.tensor(rows, device=device)):
-                relative, kept = top_k(logits, self._k)
-                if not bool(torch.isfinite(relative).all()):
-                    raise StepFailed(
-                        "signals/topk: the teacher's logits are no finite numbers",
-                        "record with dtype: fp32, or use another teacher",
-                    )
-                parts["ids"].append(kept.int().cpu())
-                parts["logits"].append(relative.half().cpu())
-                parts["tail"].append(tail_logsumexp(logits, kept, self._settings.temperatures).cpu())
-        return {name: torch.cat(found) for name, found in parts.items()}
+        ids = torch.tensor(padded_ids(examples, self._pad), device=device)
+        for part, logits in self._model.each_chunk(ids, torch.tensor(positions, device=device)):
+            relative, kept = top_k(logits, self._k)
+            if not bool(torch.isfinite(relative).all()):
+                raise StepFailed(
+                    "signals/topk: the teacher's logits are no finite numbers",
+                    "record with dtype: fp32, or use another teacher",
+                )
+            place = slice(at + part.start, at + part.stop)
+            found["ids"][place] = kept
+            found["logits"][place] = relative
+            found["tail"][place] = tail_logsumexp(logits, kept, self._settings.temperatures)
 
 
 def _save(path: Path, tensors: dict[str, torch.Tensor], fingerprint: str) -> None:
