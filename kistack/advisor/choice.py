@@ -15,6 +15,7 @@ from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Candidate
 from kistack.domain.facts import Profile
 
+_Axes = tuple[float, float, float, float, float]
 #: Costs that differ by less than this share are the same for choosing between candidates.
 _SAME_COST = 0.02
 
@@ -140,22 +141,23 @@ def front(order: Sequence[Judged]) -> tuple[int, ...]:
 
     Of candidates that are equal in all of them the first stands.
     """
-    first: dict[tuple[float, ...], int] = {}
+    first: dict[_Axes, int] = {}
     for n, judged in enumerate(order):
         if judged.candidate.kept:
             first.setdefault(_axes(judged), n)
     # What beats another comes before it in the order of the axes, so only the front so far needs comparing.
-    standing: list[tuple[float, ...]] = []
+    standing: list[_Axes] = []
     for axes in sorted(first):
-        if not any(all(a <= b for a, b in zip(one, axes, strict=True)) for one in standing):
+        p, q, r, s, t = axes
+        if not any(a <= p and b <= q and c <= r and d <= s and e <= t for a, b, c, d, e in standing):
             standing.append(axes)
     return tuple(sorted(first[axes] for axes in standing))
 
 
-def _axes(judged: Judged) -> tuple[float, ...]:
-    costs = judged.candidate.estimate
-    names = ("latency_seconds", "serving_peak_bytes", "seconds", "money")
-    return (-round(judged.candidate.quality, 1), *(costs.cost(n) for n in names))
+def _axes(judged: Judged) -> _Axes:
+    cost = judged.candidate.estimate.cost
+    quality = -round(judged.candidate.quality, 1)
+    return quality, cost("latency_seconds"), cost("serving_peak_bytes"), cost("seconds"), cost("money")
 
 
 def rival(order: Sequence[Judged]) -> int | None:

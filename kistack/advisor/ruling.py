@@ -6,8 +6,8 @@ decides any of them changes, so that judging again under another limit asks no r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import Composed
@@ -15,6 +15,9 @@ from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
 from kistack.advisor.policies import Rule
 from kistack.domain.advice import Reason, Rejection
 from kistack.domain.facts import Profile
+
+#: Verdicts that are kept.
+_MOST_VERDICTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Said:
 class Concern:
     """The rules that may have something to say of one candidate; ``mark`` is equal for equal ``view``.
 
-    ``said`` is what they said last, under the facts that ``signature`` stands for.
+    ``said`` is what they said last and ``held`` which of them held, under the facts that ``signature`` stands for.
     """
 
     rules: tuple[Rule, ...]
@@ -37,6 +40,7 @@ class Concern:
     mark: str
     signature: tuple[Any, ...] | None = None
     said: Said = Said()
+    held: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Rulebook:
@@ -64,6 +68,8 @@ class Rulebook:
         """Whether a condition holds, evaluated once for equal facts and candidates."""
         key = (when.text, facts, mark)
         if key not in self._verdicts:
+            if len(self._verdicts) >= _MOST_VERDICTS:  # each value of a limit that is tried adds some
+                self._verdicts.clear()
             self._verdicts[key] = ask()
         return self._verdicts[key]
 
@@ -81,6 +87,8 @@ class Ruling:
         self._profile = profile
         self._judge = Judge(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
+        #: By the identity of a signature, which the book keeps.
+        self._others: dict[int, tuple[Rule, ...]] = {}
         self._signature = book.same(
             tuple(self._facts(r.when) if r.id in book.asking else self._holds(r) for r in book.rules)
         )
@@ -93,16 +101,32 @@ class Ruling:
         """What the rules say of a candidate."""
         if concern.signature is self._signature:
             return concern.said
-        faults = len(self.faults)
-        concern.said = self._asked(concern)
-        # A fault must be told under every set of facts, so then the rules are asked again.
-        concern.signature = self._signature if len(self.faults) == faults else None
+        if concern.signature is None or not self._agree(concern, self._differing(concern.signature)):
+            faults = len(self.faults)
+            concern.held = {rule.id: self._holds(rule, concern) for rule in concern.rules}
+            concern.said = self._asked(concern)
+            if len(self.faults) > faults:  # a fault must be told under every set of facts
+                concern.signature = None
+                return concern.said
+        concern.signature = self._signature
         return concern.said
 
-    def _asked(self, concern: Concern) -> Said:
+    def _differing(self, signature: tuple[Any, ...]) -> tuple[Rule, ...]:
+        """The rules of which other facts decide than under another signature."""
+        if id(signature) not in self._others:
+            pairs = zip(self._book.rules, signature, self._signature, strict=True)
+            self._others[id(signature)] = tuple(rule for rule, one, other in pairs if one != other)
+        return self._others[id(signature)]
+
+    def _agree(self, concern: Concern, rules: Sequence[Rule]) -> bool:
+        """Whether each of these rules still says of a candidate what it said."""
+        return all(self._holds(r, concern) == concern.held[r.id] for r in rules if r.id in concern.held)
+
+    @staticmethod
+    def _asked(concern: Concern) -> Said:
         reasons, rejections = [], []
         for rule in concern.rules:
-            if not self._holds(rule, concern):
+            if not concern.held[rule.id]:
                 continue
             if rule.strength == "requires":
                 wanted = " or ".join(rule.techniques)
