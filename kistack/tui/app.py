@@ -1,0 +1,91 @@
+"""The wizard's app: its screens by name, its themes, its keys. Screens are imported when they are first shown."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.theme import Theme
+
+from kistack.errors import KistackError
+from kistack.tui.screens.base import WizardScreen, told
+from kistack.tui.session import Session
+from kistack.tui.steps import STEPS, Step, check_open, find_step
+
+DARK = Theme(
+    name="kistack-dark", dark=True, primary="#5fafff", secondary="#87d7af", accent="#ffd75f", foreground="#e4e4e4",
+    background="#121417", surface="#1b1e23", panel="#262b33", success="#87d787", warning="#ffd75f", error="#ff8787",
+)  # fmt: skip
+LIGHT = Theme(
+    name="kistack-light", dark=False, primary="#005faf", secondary="#00694b", accent="#8a5a00", foreground="#1c1c1c",
+    background="#fcfcfa", surface="#f2f2ee", panel="#e4e4de", success="#00692b", warning="#8a5a00", error="#af0000",
+)  # fmt: skip
+
+
+def _load(step: Step) -> Screen[Any]:
+    """A step's screen."""
+    made: Screen[Any] = getattr(importlib.import_module(step.module), step.screen)()
+    return made
+
+
+class WizardApp(App[None]):
+    """The wizard.
+
+    Args:
+        session: what is known at the start: the folder, and the host where it is not that of all installed plugins.
+    """
+
+    TITLE = "kistack"
+    CSS_PATH = "wizard.tcss"
+    SCREENS = {step.name: partial(_load, step) for step in STEPS}  # noqa: RUF012 - textual declares it so
+    # ctrl+p goes to the step before.
+    COMMAND_PALETTE_BINDING = "f2"
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+
+    def on_mount(self) -> None:
+        """Show the first step."""
+        self.push_screen("start")
+
+    @property
+    def shown(self) -> WizardScreen | None:
+        """The step in front, also where a modal lies over it."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, WizardScreen)), None)
+
+    def action_go(self, name: str) -> None:
+        """Show a step, or tell why it has nothing to show yet."""
+        here = self.shown
+        if here is None or name == here.STEP or here is not self.screen:
+            return
+        step = find_step(name)
+        try:
+            check_open(step, self.session)
+            screen = self.get_screen(name)
+        except KistackError as error:
+            here.show_error(error)
+        except ImportError as error:
+            here.show_error(told(error))
+        else:
+            self.switch_screen(screen)
+
+    def action_toggle_theme(self) -> None:
+        """Change between dark and light."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: every step, then what textual offers."""
+        for number, step in enumerate(STEPS, 1):
+            yield SystemCommand(step.title, f"Go to step {number}", partial(self.action_go, step.name))
+        yield SystemCommand("Light or dark", "Change the theme", self.action_toggle_theme)
+        yield from super().get_system_commands(screen)
