@@ -106,10 +106,14 @@ class Bench:
             self._judgement = self.judge(self.profile)
         return self._judgement
 
-    def under(self, profile: Profile) -> Bench:
-        """The same bench under other facts; what is known of candidates is shared."""
+    def under(self, profile: Profile, scenario: Scenario | None = None) -> Bench:
+        """The same bench under other facts; what is known of candidates is shared.
+
+        ``scenario`` replaces the scenario by one that states other goals, and names the same policies.
+        """
         other = copy(self)
         other.profile = profile
+        other.scenario = scenario or self.scenario
         other._judgement = None  # noqa: SLF001 - a copy of its own class
         return other
 

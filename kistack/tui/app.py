@@ -5,17 +5,22 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
 from kistack.errors import KistackError
+from kistack.tui.messages import CandidatesJudged, FactsCame, PreparationFailed, Profiled
 from kistack.tui.screens.base import WizardScreen, told
 from kistack.tui.session import Session
 from kistack.tui.steps import STEPS, Step, check_open, find_step
+
+if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
 
 DARK = Theme(
     name="kistack-dark", dark=True, primary="#5fafff", secondary="#87d7af", accent="#ffd75f", foreground="#e4e4e4",
@@ -50,6 +55,7 @@ class WizardApp(App[None]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._preparing: Workspace | None = None
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = DARK.name
@@ -57,6 +63,75 @@ class WizardApp(App[None]):
     def on_mount(self) -> None:
         """Show the first step."""
         self.push_screen("start")
+
+    # --- facts and candidates, made in a thread
+
+    def prepare(self, *, refresh: bool = False) -> None:
+        """See to it that facts and judged candidates come; what is known or under way already is left alone.
+
+        Args:
+            refresh: measure again what is known.
+        """
+        session, place = self.session, self.session.place
+        if refresh:
+            session.profile = session.bench = session.advice = None
+        if place is None or session.bench is not None or (self._preparing is place and not refresh):
+            return
+        self._preparing = place
+        if session.profile is None:
+            session.facts = {}
+        self.run_worker(
+            partial(self._prepare, place, refresh=refresh), thread=True, exclusive=True, group="prepare",
+            exit_on_error=False,
+        )  # fmt: skip
+
+    def _prepare(self, place: Workspace, *, refresh: bool) -> None:
+        """Measure, compose and judge; runs in a thread and only posts what it finds."""
+        try:
+            profile = place.profile(refresh=refresh, on_facts=lambda facts: self._post(FactsCame(place, facts)))
+            self._post(Profiled(place, profile))
+            from kistack.advisor.judging import Bench
+            from kistack.advisor.recommend import recommended
+
+            bench = Bench(place.scenario, profile, place.host, place.calibration())
+            self._post(CandidatesJudged(place, bench, recommended(bench)))
+        except Exception as error:  # noqa: BLE001 - a thread must not take the wizard down
+            self._post(PreparationFailed(place, told(error)))
+
+    def _post(self, message: Message) -> None:
+        self.post_message(message)
+
+    def on_facts_came(self, event: FactsCame) -> None:
+        """Facts as they come."""
+        if event.place is self.session.place:
+            self.session.facts = {**self.session.facts, **event.facts}
+            self._refreshed()
+
+    def on_profiled(self, event: Profiled) -> None:
+        """All facts."""
+        if event.place is self.session.place:
+            self.session.profile = event.profile
+            self.session.facts = dict(event.profile.facts)
+            self.session.did("profile")
+            self._refreshed()
+
+    def on_candidates_judged(self, event: CandidatesJudged) -> None:
+        """All candidates."""
+        if event.place is self.session.place:
+            self._preparing = None
+            self.session.bench, self.session.advice = event.bench, event.advice
+            self._refreshed()
+
+    def on_preparation_failed(self, event: PreparationFailed) -> None:
+        """Why there are no facts, or no candidates."""
+        if event.place is self.session.place and self.shown is not None:
+            self.shown.show_error(event.error)
+
+    def _refreshed(self) -> None:
+        if self.shown is not None:
+            self.shown.refreshed()
+
+    # --- steps
 
     @property
     def shown(self) -> WizardScreen | None:

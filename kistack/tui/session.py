@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kistack.advisor.judging import Bench
     from kistack.bundle.workspace import Workspace
     from kistack.domain.advice import Recommendation
-    from kistack.domain.facts import Profile
+    from kistack.domain.facts import Fact, Profile
     from kistack.domain.plan import Plan
     from kistack.domain.scenario import Scenario
     from kistack.plugins.host import Host
@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 class Session:
     """One sitting at the wizard.
 
-    ``folder`` is where it was started and, once a project is open, that project's folder. ``scenario`` is what the
-    user has stated so far, saved or not; ``place`` works with it. ``bench`` keeps the composed candidates under
-    ``profile``. ``plan`` is the plan at hand and ``plan_file`` where it was written, if it was. ``commands`` are the
-    shell commands that do the same without the wizard.
+    ``folder`` is where it was started and, once a project is open, that project's folder. ``saved`` is the scenario as
+    its file states it, ``changes`` the keys that the user changed since, as text, and ``scenario`` both together;
+    ``place`` works with it. ``facts`` are those known so far, ``profile`` all of them once they are. ``bench`` keeps
+    the composed candidates under ``profile``. ``plan`` is the plan at hand and ``plan_file`` where it was written, if
+    it was. ``commands`` are the shell commands that do the same without the wizard.
     """
 
     folder: Path
     host: Host | None = None
     place: Workspace | None = None
+    saved: Scenario | None = None
+    changes: dict[str, str] = field(default_factory=dict)
     scenario: Scenario | None = None
+    facts: dict[str, Fact] = field(default_factory=dict)
     profile: Profile | None = None
     bench: Bench | None = None
     advice: Recommendation | None = None
@@ -56,12 +60,14 @@ class Session:
         self.commands.append(line)
 
     def use(self, place: Workspace) -> None:
-        """Work with another project, or with the same one as another scenario describes it.
+        """Work with a project as its file states it.
 
         What was known of the one before is forgotten, but a plan of the same project stays.
         """
         if place.project.root != self.folder:
             self.plan = self.plan_file = self.run_dir = self.bundle = None
         self.folder = place.project.root
-        self.place, self.scenario = place, place.scenario
+        self.place = place
+        self.saved = self.scenario = place.scenario
+        self.changes, self.facts = {}, {}
         self.profile = self.bench = self.advice = None

@@ -83,6 +83,10 @@ class WizardScreen(Screen[None]):
     def entered(self) -> None:
         """Show what the session holds; called each time the screen comes to the front."""
 
+    def refreshed(self) -> None:
+        """Show what the session holds now; called while in front, when facts or candidates came."""
+        self.entered()
+
     def on_screen_resume(self) -> None:
         """Show what changed while another screen was in front."""
         self.entered()
