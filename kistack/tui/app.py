@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
@@ -50,7 +50,7 @@ class WizardApp(App[None]):
     SCREENS = {step.name: partial(_load, step) for step in STEPS}  # noqa: RUF012 - textual declares it so
     # ctrl+p goes to the step before.
     COMMAND_PALETTE_BINDING = "f2"
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Leave", key_display="^q", priority=True)]
 
     def __init__(self, session: Session) -> None:
         super().__init__()

@@ -44,11 +44,10 @@ class WizardScreen(Screen[None]):
             Binding(str(number), f"app.go('{step.name}')", step.title, show=False)
             for number, step in enumerate(STEPS, 1)
         ),
-        Binding("ctrl+n", "go_beside(1)", "Next step", key_display="^n"),
+        Binding("ctrl+n", "go_beside(1)", "Next", key_display="^n"),
         Binding("ctrl+p", "go_beside(-1)", "Step before", key_display="^p", show=False),
         Binding("f1,question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+t", "app.toggle_theme", "Light or dark", show=False),
-        Binding("ctrl+q", "app.quit", "Leave", key_display="^q"),
     ]
 
     class Failed(Message):
@@ -165,7 +164,7 @@ class WizardScreen(Screen[None]):
         keys: dict[str, list[str]] = {}
         for active in self.active_bindings.values():
             binding = active.binding
-            if binding.description and active.enabled:
+            if binding.description and active.enabled and active.node in {self, self.app}:
                 keys.setdefault(binding.description, []).append(self.app.get_key_display(binding))
         rows = [(", ".join(dict.fromkeys(shown)), description) for description, shown in keys.items()]
         self.app.push_screen(HelpScreen(find_step(self.STEP).title, self.HELP, rows))
