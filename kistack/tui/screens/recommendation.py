@@ -15,13 +15,14 @@ from textual.widgets import DataTable, Static
 from textual_plotext import PlotextPlot
 
 from kistack.errors import InputError
-from kistack.tui.board import COLUMNS, COSTS, TOGGLES, Row, cells, dots, fitting, rows, toggled, toggling, with_techniques
+from kistack.tui.board import (
     COLUMNS,
     COSTS,
     TOGGLES,
     Row,
     cells,
     dots,
+    fitting,
     rows,
     toggled,
     toggling,
