@@ -27,3 +27,20 @@ def opened(session, toy_place):
     session.facts = dict(session.profile.facts)
     session.bench = Bench(session.scenario, session.profile, toy_place.host)
     return session
+
+
+@pytest.fixture(autouse=True)
+def measured_once(monkeypatch):
+    """This machine is measured once for all tests: each project would measure it anew, which takes seconds."""
+    from kistack.profiling import assembly
+
+    real = assembly.probe
+    monkeypatch.setattr(assembly, "probe", lambda *given: _MACHINE.setdefault("facts", None) or _measure(real, given))
+
+
+_MACHINE = {}
+
+
+def _measure(real, given):
+    _MACHINE["facts"] = real(*given)
+    return _MACHINE["facts"]

@@ -30,7 +30,7 @@ class Wheel:
     async def write(self, text):
         await self.press(*({" ": "space"}.get(c, c) for c in text))
 
-    async def until(self, holds, seconds=20.0):
+    async def until(self, holds, seconds=30.0):
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, f"waited in vain; the status says: {self.status}"

@@ -60,8 +60,8 @@ def test_looking_says_what_advising_afresh_says(opened):
 
 CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.queries_per_day", "5000"),
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
-#: Seconds of processor time, as measured on two busy cores (0.17 to 0.58, the median 0.35); a tenth is what is wanted. The
-#: first value of a limit that was not stated takes longer: rules ask whether it is, so all that is said is said anew.
+#: Seconds of processor time, as measured on two busy cores (0.17 to 0.58, the median 0.35); a tenth is what is wanted.
+#: The first value of a limit that was not stated takes longer: rules ask whether it is, so all is said anew.
 MOST = 0.6
 
 
