@@ -101,11 +101,20 @@ class Workspace:
             raise InputError(f"--target {message}", hint) from error
         return Workspace(self.scenario.model_copy(update={"serve_on": device}), host=self.host, notify=self._notify)
 
-    def profile(self, *, refresh: bool = False) -> Profile:
+    def restated(self, scenario: Scenario, profile: Profile | None = None) -> Workspace:
+        """The same project as another scenario describes it; ``profile`` are its facts, where they are known.
+
+        Nothing is written: the scenario's file stays as it is.
+        """
+        other = Workspace(scenario, host=self.host, notify=self._notify)
+        other._profile = profile
+        return other
+
+    def profile(self, *, refresh: bool = False, on_facts: Callable[[dict[str, Fact]], None] | None = None) -> Profile:
         """The facts of this project; what has not changed since the last time is taken from the cache.
 
         A probe's shares are among them while what it rests on stands; where there is none, ``probe.pairs`` is 0 and
-        says why.
+        says why. ``on_facts`` is called with facts as they become known.
 
         Raises:
             DataError: documents or pairs cannot be used.
@@ -118,7 +127,7 @@ class Workspace:
 
                 remove(cache)
             measure = partial(refine, self.host, refresh=refresh, notify=self._notify)
-            found = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure)
+            found = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure, on_facts=on_facts)
             self._profile = found.updated(self._probed(found))
             self._memo.clear()
         return self._profile

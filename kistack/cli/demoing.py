@@ -34,6 +34,7 @@ def demo(
     ] = "",
     folder: Annotated[Path, typer.Option("--folder", help="Where the demo's project is made.")] = DEMO_FOLDER,
     *,
+    project_only: Annotated[bool, typer.Option("--project-only", help="Only write the demo's project.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Profile, advise, run, measure and ask: the whole of kistack on facts about software releases."""
@@ -42,6 +43,9 @@ def demo(
     from kistack.demo.pairs import REAL_QUESTIONS
     from kistack.demo.project import write_project
 
+    if project_only:
+        out.text(str(write_project(folder)))
+        return
     _show(_opening(folder), as_json=as_json)
     write_project(folder)
     place = Workspace.find(folder, host=host(), notify=out.say)

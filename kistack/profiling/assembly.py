@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def profile(
     cache: Path | None = None,
     today: dt.date | None = None,
     refine: Refine | None = None,
+    on_facts: Callable[[Facts], None] | None = None,
 ) -> Profile:
     """All facts that this scenario meets.
 
@@ -42,6 +43,7 @@ def profile(
         today: the date to count ages from (default: today, UTC).
         refine: adds to this machine's facts what installed profilers measure; not called where the scenario names
             other machines for both training and serving.
+        on_facts: called with facts as they become known, the quickest first; all of them together are the profile's.
 
     Raises:
         DataError: corpus or pairs are missing, empty or wrong.
@@ -52,15 +54,22 @@ def profile(
     kept = Cache(cache or default_folder())
     today = today or dt.datetime.now(tz=dt.UTC).date()
     data = _Data(scenario, kept, today)
-    facts: Facts = scenario_facts(scenario)
-    facts |= data.corpus_facts()
-    facts |= data.freshness_facts()
-    facts |= part_marks(scenario.knowledge.corpus)
-    facts |= data.pair_facts()
-    facts |= model_facts(scenario, sources, kept, today)
-    facts |= cutoff_facts(facts)
-    facts |= data.cutoff_facts(facts.get("model.cutoff"))
-    facts |= training_terms(facts)
+    facts: Facts = {}
+
+    def found(new: Facts) -> None:
+        facts.update(new)
+        if on_facts is not None:
+            on_facts(new)
+
+    found(scenario_facts(scenario))
+    found(data.corpus_facts())
+    found(data.freshness_facts())
+    found(part_marks(scenario.knowledge.corpus))
+    found(data.pair_facts())
+    found(model_facts(scenario, sources, kept, today))
+    found(cutoff_facts(facts))
+    found(data.cutoff_facts(facts.get("model.cutoff")))
+    found(training_terms(facts))
     this = probe(scenario.folder, kept)
     if refine is not None and any(
         d.preset is None and d.profile is None for d in (scenario.train_on, scenario.serve_on)
@@ -70,7 +79,7 @@ def profile(
         ("hardware", "train_on", scenario.train_on),
         ("serving", "serve_on", scenario.serve_on),
     ):
-        facts |= {f"{section}.{n}": fact for n, fact in machine_facts(device, this, name).items()}
+        found({f"{section}.{n}": fact for n, fact in machine_facts(device, this, name).items()})
     return Profile(facts)
 
 

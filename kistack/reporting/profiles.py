@@ -25,7 +25,7 @@ SECTIONS = {
     "embedder": "The embedder",
 }
 #: Facts that only programs read.
-_INTERNAL = frozenset({"identity", "fingerprint", "vocabulary", "settings"})
+INTERNAL = frozenset({"identity", "fingerprint", "vocabulary", "settings"})
 
 
 def profile_page(profile: Profile, *, brief: bool = False) -> Page:
@@ -39,7 +39,7 @@ def profile_page(profile: Profile, *, brief: bool = False) -> Page:
         rows = [
             (name, fact_text(fact.value, fact.unit), fact.source) + (() if brief else (fact.why,))
             for name, fact in facts.items()
-            if name.rpartition(".")[2] not in _INTERNAL and not (brief and fact.value in {None, ""})
+            if name.rpartition(".")[2] not in INTERNAL and not (brief and fact.value in {None, ""})
         ]
         if rows:
             columns = ("fact", "value", "source") + (() if brief else ("why",))
