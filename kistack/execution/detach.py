@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,10 @@ _POLL_SECONDS = 0.1
 _HEAD, _PROGRESS, _LOG = 40, b'"event": "progress"', b'"event": "log"'
 
 _children: list[subprocess.Popen[bytes]] = []
+#: How those ended that were started here.
+_ended: dict[int, int] = {}
+#: So much of what a process said last is told when it ended without a word of its own.
+_LAST_WORDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,8 @@ class _Driver:
 
 def _driver(run_dir: Path) -> _Driver:
     for child in list(_children):
-        if child.poll() is not None:
+        if (code := child.poll()) is not None:
+            _ended[child.pid] = code
             _children.remove(child)
     noted = read_json(run_dir / _PROCESS_FILE)
     if noted is None:
@@ -154,6 +160,37 @@ def _driver(run_dir: Path) -> _Driver:
     if noted["machine"] != platform.node():
         return _Driver(pid, began, elsewhere=True)
     return _Driver(pid, began, alive=is_running(pid, began))
+
+
+def is_driven(run_dir: Path) -> bool:
+    """Whether a process drives this run, here or, for all that can be known, on another machine."""
+    driver = _driver(run_dir)
+    return driver.alive or driver.elsewhere
+
+
+def cause_of_death(run_dir: Path) -> str:
+    """Why the process of a run that was killed is gone: its signal, a restart of the machine, or its last words."""
+    driver = _driver(run_dir)
+    code = _ended.get(driver.pid)
+    words = _last_words(run_dir / LOG_FILE)
+    if code is not None and code < 0:
+        known = {s.value: s.name for s in signal.Signals}
+        cause = f"its process {driver.pid} was killed by signal {-code} ({known.get(-code, 'unknown')})"
+    elif code:
+        cause = f"its process {driver.pid} ended with status {code}"
+    elif driver.began and driver.began < psutil.boot_time():
+        cause = "the machine was restarted"
+    else:
+        cause = f"its process {driver.pid} was ended from outside, perhaps for want of memory"
+    return f"{cause}; its last words: {words}" if words else cause
+
+
+def _last_words(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-_LAST_WORDS:].decode(errors="replace")
+    except OSError:
+        return ""
+    return " / ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
 
 
 @dataclass
@@ -259,5 +296,5 @@ def cancel(run_dir: Path, *, wait: float = 10.0) -> RunStatus:
             time.sleep(_POLL_SECONDS)
         if step == "asked" and before.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(before.pid, 15)
+                os.kill(before.pid, signal.SIGTERM)
     return status_of(run_dir)
