@@ -21,8 +21,9 @@ TOGGLES = {"r": "retrieve", "d": "distill", "t": "tune", "q": "quantize"}
 COSTS = (("latency_seconds", "s", "an answer"), ("serving_peak_bytes", "B", "memory"), ("seconds", "s", "to build"),
          ("bytes", "B", "bundle"))  # fmt: skip
 COLUMNS = ("R", "D", "T", "Q", "points", "80 %", "memory", "an answer", "bundle", "to build", "to fresh", "verdict")
-#: Columns that a narrow screen leaves out.
-WIDE_ONLY = frozenset({"bundle", "to fresh"})
+#: Columns that are left out where there is no room, in this order.
+_DISPENSABLE = ("bundle", "to fresh", "to build", "80 %")
+_PADDING = 2
 ON, OFF = "●", "·"
 
 
@@ -100,6 +101,18 @@ def cells(row: Row) -> tuple[str, ...]:
         DASH if row.fresh is None else shown(row.fresh, "s"),
         verdict(row),
     )
+
+
+def fitting(rows_: Sequence[Row], width: int) -> list[int]:
+    """The numbers of the columns that fit into so many cells."""
+    texts = [COLUMNS, *map(cells, rows_)]
+    wide = [max(len(line[n]) for line in texts) + _PADDING for n in range(len(COLUMNS))]
+    shown_ = list(range(len(COLUMNS)))
+    for name in _DISPENSABLE:
+        if sum(wide[n] for n in shown_) <= width:
+            break
+        shown_.remove(COLUMNS.index(name))
+    return shown_
 
 
 def verdict(row: Row) -> str:

@@ -47,7 +47,7 @@ def _plain(value: float) -> str:
 
 
 GOALS = (
-    Goal("task.kind", "Task", "facts: answers lie in the documents · behaviour: form, tone, skill",
+    Goal("task.kind", "Task", "facts, behaviour (form, tone, skill) or both",
          choices=("facts", "behaviour", "both")),
     Goal("task.at_least", "Good enough", "share of the metric, such as 70%", parse_share, format_share, step=0.05),
     Goal("indifference", "Indifference", "points that do not matter, such as 2", float, _plain, step=1.0),

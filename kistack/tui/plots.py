@@ -30,9 +30,6 @@ def draw_dots(plt: Any, dots: Dots, width: int = 60) -> None:
         ((dots.picked,) if dots.picked else (), PICKED, "magenta", ""),
     )
     every = [point for points, *_ in groups for point in points]
-    plt.title(
-        f"points against {dots.axis}:  {BEST} best  {FRONT} front  {KEPT} kept  {REJECTED} rejected  {PICKED} row"
-    )
     if not every:
         return
     costs = [cost for cost, _ in every]
@@ -52,6 +49,12 @@ def draw_dots(plt: Any, dots: Dots, width: int = 60) -> None:
     plt.ylim(max(0.0, bottom - margin), min(102.0, top + margin))
 
 
+def legend(dots: Dots) -> str:
+    """What the marks of ``draw_dots`` mean."""
+    told = ((BEST, "best"), (FRONT, "front"), (KEPT, "kept"), (REJECTED, "rejected"), (PICKED, "row"))
+    return f"points by {dots.axis}: {' '.join(f'{mark} {word}' for mark, word in told)}"
+
+
 def _ticks(low: float, high: float, count: int) -> list[float]:
     if high <= low:
         return [low]
@@ -61,7 +64,6 @@ def _ticks(low: float, high: float, count: int) -> list[float]:
 def draw_timeline(plt: Any, found: Timeline, width: int = 60) -> None:
     """How the documents change: bars between dates, or a line over the days to come."""
     plt.clear_figure()
-    plt.title(found.title)
     places = list(range(len(found.values)))
     if found.bars:
         plt.bar(places, list(found.values), width=0.6)

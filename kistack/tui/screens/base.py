@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: From this many columns on a screen shows things side by side.
 WIDE = 100
+#: From this many lines on it leaves room between things.
+TALL = 36
 
 
 class WizardScreen(Screen[None]):
@@ -33,12 +35,13 @@ class WizardScreen(Screen[None]):
     A screen says which ``STEP`` it is and gives ``HELP``, makes its widgets in ``compose_body``, and shows what the
     session holds in ``entered``, which is called each time the screen comes to the front. Work that may take long
     goes to ``background``: it runs in a thread and returns a message, which the screen handles. Below 100 columns the
-    screen has the class ``-narrow``, else ``-wide``.
+    screen has the class ``-narrow``, else ``-wide``; from 36 lines on ``-tall``, else ``-low``.
     """
 
     STEP: ClassVar[str] = ""
     HELP: ClassVar[str] = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (TALL, "-tall")]  # noqa: RUF012 - textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"app.go('{step.name}')", step.title, show=False)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
@@ -52,8 +52,8 @@ does the same; escape leaves a field."""
     CSS = """
     GoalsScreen #fields { width: 62; height: 1fr; }
     GoalsScreen #outlook { width: 1fr; height: 1fr; padding: 0 0 0 1; border-left: solid $panel; }
-    GoalsScreen .goal { height: 2; }
-    GoalsScreen.-wide .goal { height: 3; }
+    GoalsScreen .goal { height: 1; }
+    GoalsScreen.-wide.-tall .goal { height: 3; }
     GoalsScreen .goal .label { width: 16; text-style: bold; }
     GoalsScreen .goal Input { width: 14; }
     GoalsScreen .goal .hint { width: 1fr; height: auto; padding: 0 0 0 1; color: $text-muted; }
@@ -62,8 +62,7 @@ does the same; escape leaves a field."""
     GoalsScreen #sets { height: 1fr; margin: 1 0 0 0; }
     GoalsScreen.-narrow #goals { layout: vertical; }
     GoalsScreen.-narrow #fields { width: 1fr; height: 11; }
-    GoalsScreen.-narrow .goal { height: 1; }
-    GoalsScreen.-narrow .goal .hint { height: 1; }
+    GoalsScreen.-low .goal .hint { height: 1; }
     GoalsScreen.-narrow #outlook { height: 1fr; padding: 0; border: none; }
     GoalsScreen.-narrow #sets { display: none; }
     """
@@ -76,7 +75,7 @@ does the same; escape leaves a field."""
     def compose_body(self) -> ComposeResult:
         """A line for each goal; beside them what is recommended."""
         with Horizontal(id="goals"):
-            with VerticalScroll(id="fields", can_focus=False):
+            with Vertical(id="fields"):
                 for goal in GOALS:
                     with Horizontal(classes="goal"):
                         yield Static(Content(goal.label), classes="label")
@@ -141,6 +140,8 @@ does the same; escape leaves a field."""
             return
         wrong = problem(self.session, key, text)
         self._told(key, wrong)
+        # The line may be too short for it.
+        self.say(f"{BY_KEY[key].label}: {wrong}" if wrong else "")
         if not wrong:
             self._take(key, text)
 

@@ -55,7 +55,7 @@ terminal v goes from facts to documents to freshness."""
     ProfileScreen #facts { width: 1fr; height: 1fr; }
     ProfileScreen #side { width: 40%; height: 1fr; padding: 0 0 0 1; }
     ProfileScreen #corpus { height: 2fr; background: $background; }
-    ProfileScreen #fresh { height: 3fr; }
+    ProfileScreen #fresh { height: 3fr; border-top: solid $panel; border-title-color: $text; }
     ProfileScreen #tally { height: 1; color: $text-muted; }
     ProfileScreen.-narrow #side { width: 1fr; padding: 0; }
     ProfileScreen.-narrow.-facts #side { display: none; }
@@ -246,6 +246,7 @@ terminal v goes from facts to documents to freshness."""
         found = timeline(self.session.facts, self._dates)
         if found is not None:
             draw_timeline(plot.plt, found, plot.size.width or 60)
+            plot.border_title = found.title
             plot.refresh()
 
     def on_resize(self) -> None:
