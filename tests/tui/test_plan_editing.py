@@ -144,8 +144,6 @@ def test_a_plan_with_problems_is_told_and_mended_by_other_edits(edit):
 STAGES = st.sampled_from(
     ["retrieve/toy", "distill/toy", "tune/toy", "quantize/toy", "merge/toy", "runtime/toyq", "no/x"]
 )
-    ["retrieve/toy", "distill/toy", "tune/toy", "quantize/toy", "merge/toy", "runtime/toyq", "no/x"]
-)
 PLACES = st.integers(-1, 5)
 EDITS = st.lists(
     st.one_of(
