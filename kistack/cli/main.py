@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kistack.cli import assets, benching, bundles, deciding, demoing, policing, running
+from kistack.cli import assets, benching, bundles, deciding, demoing, policing, running, wizarding
 from kistack.cli.output import out
 from kistack.errors import InputError, KistackError
 
@@ -44,7 +44,7 @@ def options(
     out.quiet, out.debug, out.strict = quiet, debug, strict
 
 
-for module in (deciding, policing, running, bundles, assets, benching, demoing):
+for module in (wizarding, deciding, policing, running, bundles, assets, benching, demoing):
     module.add_to(app)
 
 
@@ -54,7 +54,9 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. Without any, whoever sits at a terminal gets the wizard."""
+    if not arguments and wizarding.is_interactive():
+        arguments = ["wizard"]
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="kistack", standalone_mode=False)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 #: The toggles: letter, kind of stage.
 TOGGLES = {"r": "retrieve", "d": "distill", "t": "tune", "q": "quantize"}
-#: Costs that quality can be held against: name of the cost, unit, words.
-COSTS = (("latency_seconds", "s", "an answer"), ("serving_peak_bytes", "B", "memory"), ("seconds", "s", "to build"),
+#: Costs that quality can be held against: name of the cost, unit, words after a number.
+COSTS = (("latency_seconds", "s", "per answer"), ("serving_peak_bytes", "B", "memory"), ("seconds", "s", "to build"),
          ("bytes", "B", "bundle"))  # fmt: skip
+_AXES = {"latency_seconds": "latency", "serving_peak_bytes": "memory", "seconds": "time to build",
+         "bytes": "size of the bundle"}  # fmt: skip
 COLUMNS = ("R", "D", "T", "Q", "points", "80 %", "memory", "an answer", "bundle", "to build", "to fresh", "verdict")
 #: Columns that are left out where there is no room, in this order.
 _DISPENSABLE = ("bundle", "to fresh", "to build", "80 %")
@@ -174,7 +176,7 @@ class Dots:
 
 def dots(judgement: Judgement, cost: int, picked: Row | None = None) -> Dots:
     """Quality against one of ``COSTS``; the front is the one of that cost alone."""
-    name, unit, words = COSTS[cost % len(COSTS)]
+    name, unit, _ = COSTS[cost % len(COSTS)]
 
     def at(candidate: Candidate) -> tuple[float, float]:
         return candidate.estimate.cost(name), candidate.quality
@@ -188,7 +190,7 @@ def dots(judgement: Judgement, cost: int, picked: Row | None = None) -> Dots:
         rejected=tuple(sorted({at(c) for c in known if not c.kept})),
         best=at(best.candidate) if best is not None else None,
         picked=at(picked.candidate) if picked is not None and picked.known else None,
-        axis=words,
+        axis=_AXES[name],
         unit=unit,
     )
 

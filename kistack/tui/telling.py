@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kistack.tui.board import Row
 
 PLAN_FILE = "plan.yaml"
-_PAGE_WIDTH = 110
+_WIDEST = 110
 #: Parts of the page of a recommendation that answer a what-if; the tables stand on the screen anyway.
 _ANSWERING = frozenset({"Recommendation", "What if", "Why", "What would change it"})
 
@@ -84,7 +84,7 @@ def changes_of(text: str, scenario: Scenario, profile: Profile) -> dict[str, str
     return changes
 
 
-def what_if_text(advice: Recommendation) -> str:
+def what_if_text(advice: Recommendation, width: int = _WIDEST) -> str:
     """The answer to a what-if as text."""
     page, wanted = [], True
     for block in advice_page(advice):
@@ -92,7 +92,7 @@ def what_if_text(advice: Recommendation) -> str:
             wanted = block.text in _ANSWERING
         if wanted:
             page.append(block)
-    return as_text(page, _PAGE_WIDTH)
+    return as_text(page, max(30, min(width, _WIDEST)))
 
 
 def free_name(folder: Path) -> str:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from kistack.domain.advice import Recommendation
 
 _SCROLLBAR = 2
+#: Cells beside the text of a page over the screen.
+_AROUND_PAGE = 12
 _PANES = ("reasons", "plot", "flips")
 
 
@@ -285,8 +287,10 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
             self.say("judging …")
             # A statement of its own: the place at hand stays free for what comes next.
             other = place.restated(scenario, profile)
+            width = self.app.size.width - _AROUND_PAGE
             self.background(
-                lambda: self.WhatIfAnswered(what_if_text(other.advise(changes=changes)), changes), group="what-if"
+                lambda: self.WhatIfAnswered(what_if_text(other.advise(changes=changes), width), changes),
+                group="what-if",
             )
 
         note = "One KEY=VALUE a line: keys of kistack.yaml (limits.memory=2GiB) and facts (pairs.train=50)."
