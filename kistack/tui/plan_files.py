@@ -1,4 +1,4 @@
-"""The plan's file: where it was written, whether it still says what the plan does, and that none is replaced unasked."""
+"""The plan's file: whether it says what the plan does, and that none is replaced unasked."""
 
 from __future__ import annotations
 

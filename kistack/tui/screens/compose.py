@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,6 +23,9 @@ from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import ChoiceModal
 from kistack.tui.screens.saving import save_plan, saved
 from kistack.tui.widgets.settings_form import SettingRow, SettingsForm
+
+if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
 
 #: Composing waits so long for the next key while somebody types.
 _PAUSE_SECONDS = 0.15
@@ -67,12 +70,13 @@ press o, and no file is replaced without asking."""
     ComposeScreen #compose > *:focus, ComposeScreen #compose > *:focus-within { border: round $primary; }
     """
 
-    class Profiled(Message):
-        """The facts that composing needs are known."""
+    class Ready(Message):
+        """The facts that composing needs are known, and the session has another plan or project than is shown."""
 
     def __init__(self) -> None:
         super().__init__()
         self.editor: PlanEditor | None = None
+        self._place: Workspace | None = None
         self._selected = 0
         self._formed: tuple[int, str] | None = None
         self._waiting: Timer | None = None
@@ -95,27 +99,24 @@ press o, and no file is replaced without asking."""
 
     def entered(self) -> None:
         """Take the session's plan up, once the facts are known."""
-        place = self.session.place
-        if place is None:
+        session = self.session
+        if session.place is None:
             return
-        if self.editor is not None and self.editor.plan == self.session.plan and self.session.profile is not None:
-            return
-        self.query_one("#estimate", Static).update("reading the project's facts …")
+        self.wizard.prepare()
+        if session.profile is None:
+            self.query_one("#estimate", Static).update("reading the project's facts …")
+        elif self.editor is None or self._place is not session.place or self.editor.plan != session.plan:
+            self.post_message(self.Ready())
 
-        def work() -> Message:
-            place.profile()
-            return self.Profiled()
-
-        self.background(work, group="profile")
-
-    async def on_compose_screen_profiled(self) -> None:
+    async def on_compose_screen_ready(self) -> None:
         """Begin with the plan at hand: the recommended one, the file's, or none."""
         session, place = self.session, self.session.place
-        if place is None:
+        if place is None or session.profile is None:
             return
         if session.plan is None:
             self._read_file()
         plan = session.plan or Plan()
+        self._place = place
         self.editor = PlanEditor(plan, place.host, lambda p: place.compose(p, evaluation=False))
         self._selected, self._formed = 0, None
         await self._refresh()

@@ -1,0 +1,53 @@
+"""Curves of a run: loss, tokens a second and memory over time."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual_plotext import PlotextPlot
+
+from kistack.tui.run_view import SERIES, Series
+
+
+class Curves(Vertical):
+    """One plot for each series below one another; on a small terminal only the chosen one."""
+
+    DEFAULT_CSS = """
+    Curves > PlotextPlot { height: 1fr; min-height: 6; }
+    Curves.-one > PlotextPlot { display: none; }
+    Curves.-one > PlotextPlot.-chosen { display: block; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's word
+        super().__init__(id=id)
+        self._chosen = 0
+        self._drawn: dict[str, tuple[int, float]] = {}
+
+    def compose(self) -> ComposeResult:
+        """A plot for each series."""
+        for number, name in enumerate(SERIES):
+            yield PlotextPlot(id=f"curve-{name}", classes="-chosen" if number == self._chosen else "")
+
+    def choose_next(self) -> None:
+        """Show the next one where there is room for one."""
+        self._chosen = (self._chosen + 1) % len(SERIES)
+        for number, plot in enumerate(self.query(PlotextPlot)):
+            plot.set_class(number == self._chosen, "-chosen")
+        self._drawn.clear()
+
+    def draw(self, series: dict[str, Series]) -> None:
+        """Draw what has changed and can be seen."""
+        for name, label in SERIES.items():
+            plot = self.query_one(f"#curve-{name}", PlotextPlot)
+            points = series[name]
+            mark = (len(points.times), points.times[-1] if points.times else -1.0)
+            if not plot.display or self._drawn.get(name) == mark:
+                continue
+            self._drawn[name] = mark
+            canvas = plot.plt
+            canvas.clear_data()
+            canvas.title(label if points.times else f"{label}: nothing yet")
+            canvas.xlabel("seconds")
+            if points.times:
+                canvas.plot(points.times, points.values, marker="braille")
+            plot.refresh()
