@@ -135,7 +135,7 @@ the same after asking. l shows earlier runs."""
             running = [r for r in runs if r.status == "running"]
             session.run_dir = (running or runs)[-1].folder if runs else None
         if session.run_dir is not None and session.run_dir != self._watched:
-            self._attach(session.run_dir)
+            self._follow(session.run_dir)
         self._show()
         self.query_one("#run-steps").focus()
         if session.run_dir is None:
@@ -143,7 +143,7 @@ the same after asking. l shows earlier runs."""
 
     # --- watching
 
-    def _attach(self, run_dir: Path) -> None:
+    def _follow(self, run_dir: Path) -> None:
         """Follow a run from its beginning."""
         if self._watcher is not None:
             self._watcher.cancel()
@@ -151,10 +151,10 @@ the same after asking. l shows earlier runs."""
         self.query_one(Log).clear()
         # An app's post_message is thread-safe; a message for a run that is no longer shown is dropped.
         self._watcher = self.run_worker(
-            partial(self._watch, run_dir), thread=True, exclusive=True, group="watch", exit_on_error=False
+            partial(self._watching, run_dir), thread=True, exclusive=True, group="watch", exit_on_error=False
         )
 
-    def _watch(self, run_dir: Path) -> None:
+    def _watching(self, run_dir: Path) -> None:
         worker = get_current_worker()
         try:
             watch(
@@ -279,7 +279,7 @@ the same after asking. l shows earlier runs."""
             session.bundle = None
             session.did("run", session.plan_file, "--detach")
         self.say(f"{started.run_dir.name} runs in process {started.pid}; leaving the wizard does not end it")
-        self._attach(started.run_dir)
+        self._follow(started.run_dir)
         self._show()
 
     def on_wizard_screen_failed(self, event: WizardScreen.Failed) -> None:
@@ -357,7 +357,7 @@ the same after asking. l shows earlier runs."""
                 self.session.run_dir = project.run_folder(run)
                 self.session.bundle = bundle_of(self.session.run_dir) or self.session.bundle
                 self.say("")
-                self._attach(self.session.run_dir)
+                self._follow(self.session.run_dir)
                 self._show()
 
         self.app.push_screen(ChoiceModal("Runs", run_lines(runs), "run", project.run_folder), take)

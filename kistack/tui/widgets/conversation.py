@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -116,8 +117,8 @@ class Conversation(Vertical):
             self.post_message(self.PassageChosen(event.option_index + 1, self.passages[event.option_index]))
 
     def on_unmount(self) -> None:
-        """End the process that answers."""
-        self.chat.close()
+        """End the process that answers; waiting for it must not hold the screen up."""
+        threading.Thread(target=self.chat.close).start()
 
 
 def source_line(number: int, passage: Passage) -> str:
