@@ -41,10 +41,17 @@ def _by_hand(key: Key, value: Any) -> InputError:
 
 
 def _read(text: str) -> Any:
+    """The data of a text; what an alias repeats is repeated, so that a change of one is seen to change the other."""
     try:
-        return plain_yaml(text)
+        return _unshared(plain_yaml(text))
     except yaml.YAMLError:
         return None
+
+
+def _unshared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _unshared(inner) for name, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _mapping(text: str) -> dict[str, Any]:

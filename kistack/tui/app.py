@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,7 +47,7 @@ class WizardApp(App[None]):
 
     TITLE = "kistack"
     CSS_PATH = "wizard.tcss"
-    SCREENS = {step.name: partial(_load, step) for step in STEPS}  # noqa: RUF012 - textual declares it so
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {step.name: partial(_load, step) for step in STEPS}
     # ctrl+p goes to the step before.
     COMMAND_PALETTE_BINDING = "f2"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Leave", key_display="^q", priority=True)]
@@ -72,10 +72,13 @@ class WizardApp(App[None]):
         Args:
             refresh: measure again what is known.
         """
-        session, place = self.session, self.session.place
-        if refresh:
+        session = self.session
+        if refresh and session.place is not None:
             session.profile = session.bench = session.advice = None
-        if place is None or session.bench is not None or (self._preparing is place and not refresh):
+            # Another object, so that what is under way is known to be out of date.
+            session.place = session.place.restated(session.place.scenario)
+        place = session.place
+        if place is None or session.bench is not None or self._preparing is place:
             return
         self._preparing = place
         if session.profile is None:

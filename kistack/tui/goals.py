@@ -96,7 +96,7 @@ def nudged(goal: Goal, text: str, up: bool) -> str:
         value = min(value, 1.0) if goal.parse is parse_share else value
     else:
         value = value * 2 if up else value / 2
-    return goal.show(float(f"{value:.6g}"))
+    return goal.show(float(f"{value:.12g}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,14 @@ def stated(session: Session, changes: Mapping[str, str] = {}) -> Scenario:
     if session.saved is None:
         raise InputError("no project is open", "open one first")
     both = {**session.changes, **changes}
-    return WhatIf(both, session.saved, Profile({})).changed if both else session.saved
+    if not both:
+        return session.saved
+    return WhatIf({k: _written(k, v) for k, v in both.items()}, session.saved, Profile({})).changed
+
+
+def _written(key: str, text: str) -> str:
+    """A text as it would stand in the file: a model that is not named is an empty text, a limit none at all."""
+    return text if text.strip() or not key.startswith("models.") else "''"
 
 
 def adopt(session: Session, changes: Mapping[str, str]) -> None:
@@ -49,12 +56,16 @@ def adopt(session: Session, changes: Mapping[str, str]) -> None:
     """
     scenario = stated(session, changes)
     assert session.place is not None
-    session.changes = {**session.changes, **changes}
+    assert session.saved is not None
+    # What stands in the file anyway is no change.
+    both = {**session.changes, **changes}
+    session.changes = {k: v for k, v in both.items() if v != value_text(session.saved, k)}
     session.scenario = scenario
     session.advice = None
     light = all(key.partition(".")[0] in _GOALS for key in changes)
     if light and session.profile is not None:
         session.profile = session.profile.updated(scenario_facts(scenario))
+        session.facts = dict(session.profile.facts)
         session.place = session.place.restated(scenario, session.profile)
         session.bench = session.bench and session.bench.under(session.profile, scenario)
         return

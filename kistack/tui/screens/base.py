@@ -40,8 +40,8 @@ class WizardScreen(Screen[None]):
 
     STEP: ClassVar[str] = ""
     HELP: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - textual declares it so
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (TALL, "-tall")]  # noqa: RUF012 - textual declares it so
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (WIDE, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (TALL, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"app.go('{step.name}')", step.title, show=False)

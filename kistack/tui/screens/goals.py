@@ -83,7 +83,7 @@ does the same; escape leaves a field."""
                         yield Static(Content(goal.hint), classes="hint")
             with Vertical(id="outlook"):
                 yield Static("", id="lines")
-                yield DataTable(id="sets", cursor_type="none", zebra_stripes=False)
+                yield DataTable[Text](id="sets", cursor_type="none", zebra_stripes=False)
 
     def on_mount(self) -> None:
         """Set the columns, begin with the first field."""

@@ -85,9 +85,9 @@ terminal v goes from facts to documents to freshness."""
         """The table of facts; the tree and the plot beside it."""
         yield Static("", id="tally")
         with Horizontal():
-            yield DataTable(id="facts", cursor_type="row", zebra_stripes=False)
+            yield DataTable[Text](id="facts", cursor_type="row", zebra_stripes=False)
             with Vertical(id="side"):
-                yield Tree("documents", id="corpus")
+                yield Tree[None]("documents", id="corpus")
                 yield PlotextPlot(id="fresh")
 
     def on_mount(self) -> None:

@@ -108,7 +108,7 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
     def compose_body(self) -> ComposeResult:
         """The table; plot, reasons and flips beside it."""
         with Horizontal(id="board"):
-            yield DataTable(id="sets", cursor_type="row", zebra_stripes=False)
+            yield DataTable[Text](id="sets", cursor_type="row", zebra_stripes=False)
             with Vertical(id="side"):
                 yield PlotextPlot(id="plot")
                 with VerticalScroll(id="reasons"):

@@ -104,7 +104,8 @@ Making a project writes kistack.yaml and nothing else; one that is there is neve
             self._looked = True
             if here is not None and self.session.place is None:
                 self.say(f"reading {here / SCENARIO_FILE} …")
-                self._open(here, go=False)
+                # Reading it loads more than the first frame should wait for.
+                self.call_after_refresh(self._open, here, go=False)
             elif here is None:
                 self.say(f"no {SCENARIO_FILE} in {self.session.folder} or above it: make a project, or try the demo")
 

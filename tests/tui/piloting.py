@@ -1,0 +1,75 @@
+"""Driving the wizard by its keys in a test."""
+
+import asyncio
+import time
+
+from kistack.tui.app import WizardApp
+
+SIZES = [(80, 24), (160, 50)]
+
+
+class Wheel:
+    """A wizard that runs: keys go in, what is shown comes out."""
+
+    def __init__(self, app, pilot):
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def session(self):
+        return self.app.session
+
+    @property
+    def step(self):
+        return self.app.shown.STEP
+
+    async def press(self, *keys):
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def write(self, text):
+        await self.press(*({" ": "space"}.get(c, c) for c in text))
+
+    async def until(self, holds, seconds=30.0):
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, f"waited in vain; the status says: {self.status}"
+            await self.pilot.pause(0.01)
+        await self.pilot.pause()
+
+    async def opened(self):
+        await self.until(lambda: self.session.place is not None)
+
+    async def judged(self):
+        await self.until(lambda: self.session.bench is not None)
+
+    async def judged_at(self, step):
+        """Go to a step once the candidates are judged."""
+        await self.opened()
+        await self.judged()
+        self.app.action_go(step)
+        await self.until(lambda: self.step == step)
+
+    @property
+    def status(self):
+        return str(self.app.shown.query_one("#status").render())
+
+    def text(self, selector):
+        return str(self.app.screen.query_one(selector).render())
+
+    def picture(self):
+        """All that is on the screen, as lines of plain text."""
+        width, height = self.app.size
+        lines = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip)[:width] for strip in lines[:height])
+
+
+def drive(session, script, size=(120, 40)):
+    """Run ``script`` with a wheel; whatever it returns."""
+
+    async def main():
+        app = WizardApp(session)
+        async with app.run_test(size=size) as pilot:
+            return await script(Wheel(app, pilot))
+
+    return asyncio.run(main())

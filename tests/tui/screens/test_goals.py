@@ -1,0 +1,88 @@
+from tui.piloting import drive
+
+from kistack.domain.scenario import load_scenario
+
+
+def test_each_valid_change_moves_the_recommendation_at_once(session):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        before = wheel.text("#lines")
+        wheel.app.shown.query_one("#goal-limits-training-time").focus()
+        await wheel.write("3s")
+        after = wheel.text("#lines")
+        assert wheel.session.changes == {"limits.training_time": "3s"}
+        assert all(j.candidate.estimate.cost("seconds") <= 3 for j in wheel.session.bench.judgement.kept)
+        return before, after
+
+    before, after = drive(session, script)
+    assert "24 of 24" in before
+    assert "24 of 24" not in after
+    assert "training time" in after
+
+
+def test_a_value_that_does_not_fit_is_told_in_its_line_and_changes_nothing(session):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        bench = wheel.session.bench
+        field = wheel.app.shown.query_one("#goal-task-at-least")
+        field.focus()
+        await wheel.write("x")
+        hint = field.parent.query_one(".hint")
+        assert "is not a share" in str(hint.render())
+        assert hint.has_class("-wrong")
+        assert wheel.session.bench is bench
+        await wheel.press("ctrl+s")
+        assert "nothing was saved" in wheel.status
+        await wheel.press("backspace")
+        await wheel.write("50%")
+        assert not hint.has_class("-wrong")
+        assert wheel.session.scenario.task.at_least == 0.5
+
+    drive(session, script)
+
+
+def test_saving_writes_the_goals_and_nothing_else(session, toy_project):
+    path = toy_project / "kistack.yaml"
+    path.write_text(path.read_text() + "horizon: 90d   # a quarter\n# the end\n")
+    before = path.read_text()
+
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        wheel.app.shown.query_one("#goal-horizon").focus()
+        await wheel.press("pageup")
+        assert path.read_text() == before
+        await wheel.press("ctrl+s")
+        assert "saved" in wheel.status
+
+    drive(session, script)
+    assert path.read_text() == before.replace("horizon: 90d   # a quarter", "horizon: 180d  # a quarter")
+    assert load_scenario(path).horizon == 180 * 86_400
+
+
+def test_keys_go_through_the_fields_and_step_their_values(session):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        assert wheel.app.focused.id == "goal-task-kind"
+        await wheel.press("pagedown")
+        kind = wheel.app.focused.value
+        await wheel.press("enter", "down", "up", "up")
+        assert wheel.app.focused.id == "goal-task-kind"
+        await wheel.press("escape")
+        assert wheel.app.focused is None
+        await wheel.press("4")
+        assert wheel.step == "recommendation"
+        return kind
+
+    assert drive(session, script) == "both"
+
+
+def test_goals_that_were_not_saved_are_told_as_what_ifs(session):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        wheel.app.shown.query_one("#goal-limits-disk").focus()
+        await wheel.write("1GB")
+        await wheel.press("ctrl+n")
+        await wheel.until(lambda: wheel.step == "recommendation")
+        return wheel.session.commands[-1]
+
+    assert "advise --set limits.disk=1GB" in drive(session, script)

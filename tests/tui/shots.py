@@ -1,0 +1,54 @@
+"""Pictures of the wizard's screens for the documentation: ``python tests/tui/shots.py [FOLDER]`` (default: docs/img).
+
+Each screen is drawn at 80x24 and at 160x50, on the demo's project with the plugins that are installed.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tui.piloting import SIZES, Wheel
+
+from kistack.demo.project import write_project
+from kistack.tui.app import WizardApp
+from kistack.tui.session import Session
+
+STEPS = ("start", "profile", "goals", "recommendation")
+PATIENCE = 300
+
+
+async def shoot(folder, target, size):
+    """One picture of each step."""
+    app = WizardApp(Session(folder))
+    async with app.run_test(size=size) as pilot:
+        wheel = Wheel(app, pilot)
+        await wheel.until(lambda: wheel.session.bench is not None, PATIENCE)
+        for step in STEPS:
+            app.action_go(step)
+            await wheel.until(lambda step=step: wheel.step == step)
+            if step == "recommendation":
+                await wheel.until(lambda: "flips" in wheel.session.advice.context, PATIENCE)
+            await pilot.pause(0.5)
+            name = f"wizard-{step}-{size[0]}x{size[1]}.svg"
+            (target / name).write_text(app.export_screenshot(title=f"kistack: {step}"), encoding="utf-8")
+            print(target / name)
+
+
+def main():
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs" / "img")
+    target.mkdir(parents=True, exist_ok=True)
+    # A path that says nothing of the machine: it stands in the pictures.
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder, "cache"))
+        project = Path(folder, "release-desk")
+        write_project(project)
+        for size in SIZES:
+            asyncio.run(shoot(project, target, size))
+
+
+if __name__ == "__main__":
+    main()
