@@ -73,3 +73,14 @@ def drive(session, script, size=(120, 40)):
             return await script(Wheel(app, pilot))
 
     return asyncio.run(main())
+
+
+def write_distribution(site, name, **modules):
+    """A distribution of that name whose modules (source by name) are plugins."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    points = "".join(f"{module} = {module}\n" for module in modules)
+    (info / "entry_points.txt").write_text(f"[kistack]\n{points}")
+    for module, source in modules.items():
+        (site / f"{module}.py").write_text(source)

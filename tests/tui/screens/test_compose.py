@@ -1,25 +1,30 @@
 """Composing with keys: steps, forms, the file, and what is refused."""
 
 import pytest
-import toys
-from conftest import SIZES, go, status, until, write_distribution
 from textual.widgets import Checkbox, Input, OptionList, Select, Static
+from tui.piloting import SIZES, drive, write_distribution
 
-from kistack.bundle.workspace import Workspace
 from kistack.domain.plan import Plan, Step
 from kistack.domain.planfile import load_plan
 from kistack.plugins.host import load_host
 from kistack.tui.screens.modals import ChoiceModal, FormModal
+from kistack.tui.session import Session
 from kistack.tui.widgets.settings_form import SettingRow
 
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy"), Step(use="quantize/toy")))
 
 
-async def composing(pilot):
-    screen = await go(pilot, "compose")
-    await until(pilot, lambda: screen.editor is not None and screen.query(SettingRow) is not None)
-    await pilot.pause()
-    return screen
+def compose(session, plan, script, size=(100, 40)):
+    """Run ``script`` with the wheel and the screen, the plan in its hands."""
+    session.plan = plan
+
+    async def main(wheel):
+        await wheel.judged_at("compose")
+        screen = wheel.app.shown
+        await wheel.until(lambda: screen.editor is not None)
+        await script(wheel, screen)
+
+    drive(session, main, size)
 
 
 def text(screen, selector):
@@ -27,128 +32,139 @@ def text(screen, selector):
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_setting_is_changed_a_step_removed_and_the_plan_written(wizard, toy_place, size):
-    async with wizard(toy_place, plan=PLAN).run_test(size=size) as pilot:
-        screen = await composing(pilot)
+def test_a_setting_is_changed_a_step_removed_and_the_plan_written(session, toy_project, size):
+    async def script(wheel, screen):
         assert "to build" in text(screen, "#estimate")
-        await pilot.press("down", "enter")
-        await pilot.pause()
+        await wheel.press("down", "enter")
+        await wheel.pilot.pause()
         field = screen.focused
         assert isinstance(field, Input)
         # The keys of the screen are text in a field.
         field.value = ""
-        await pilot.press("1", "2")
-        await until(pilot, lambda: "rank: 12" in text(screen, "#yaml-text"))
-        await pilot.press("escape", "down", "x")
-        await until(pilot, lambda: "quantize" not in text(screen, "#yaml-text"))
-        await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, FormModal))
-        await pilot.press("enter")
-        path = toy_place.project.root / "plan.yaml"
-        await until(pilot, path.exists)
+        await wheel.press("1", "2")
+        await wheel.until(lambda: "rank: 12" in text(screen, "#yaml-text"))
+        await wheel.press("escape", "down", "x")
+        await wheel.until(lambda: "quantize" not in text(screen, "#yaml-text"))
+        await wheel.press("o")
+        await wheel.until(lambda: isinstance(wheel.app.screen, FormModal))
+        await wheel.press("enter")
+        path = toy_project / "plan.yaml"
+        await wheel.until(path.exists)
         assert load_plan(path) == Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy", with_={"rank": 12})))
-        assert pilot.app.session.plan_file == path
-        assert any("check" in c for c in pilot.app.session.commands)
+        assert wheel.app.session.plan_file == path
+        assert any("check" in c for c in wheel.app.session.commands)
+
+    compose(session, PLAN, script, size)
 
 
-async def test_letters_in_a_field_are_text(wizard, toy_place):
-    async with wizard(toy_place, plan=PLAN).run_test(size=(100, 40)) as pilot:
-        screen = await composing(pilot)
-        await pilot.press("down", "enter", "tab")
+def test_letters_in_a_field_are_text(session, toy_project):
+    async def script(wheel, screen):
+        await wheel.press("down", "enter", "tab")
         field = screen.focused
         assert isinstance(field, Input)
         field.value = ""
-        await pilot.press("a", "x", "u", "7", "K")
+        await wheel.press("a", "x", "u", "7", "K")
         assert field.value == "axu7K"
         assert len(screen.editor.steps) == 3
-        assert screen.STEP == pilot.app.shown.STEP
+        assert screen.STEP == wheel.app.shown.STEP
+
+    compose(session, PLAN, script, (100, 40))
 
 
-async def test_a_wrong_value_is_told_in_its_row_and_not_taken(wizard, toy_place):
-    async with wizard(toy_place, plan=PLAN).run_test(size=(100, 40)) as pilot:
-        screen = await composing(pilot)
-        await pilot.press("down", "enter")
+def test_a_wrong_value_is_told_in_its_row_and_not_taken(session, toy_project):
+    async def script(wheel, screen):
+        await wheel.press("down", "enter")
         screen.focused.value = "0"
-        await pilot.pause()
+        await wheel.pilot.pause()
         row = next(r for r in screen.query(SettingRow) if r.field.name == "rank")
         assert row.has_class("-faulty")
         assert "greater than or equal to 1" in str(row.query_one(".fault", Static).render())
         assert screen.editor.plan == PLAN
         screen.focused.value = "3"
-        await pilot.pause()
+        await wheel.pilot.pause()
         assert not row.has_class("-faulty")
 
+    compose(session, PLAN, script, (100, 40))
 
-async def test_a_wrong_order_is_refused_with_the_reason(wizard, toy_place):
-    async with wizard(toy_place, plan=PLAN).run_test(size=(100, 40)) as pilot:
-        screen = await composing(pilot)
-        await pilot.press("down", "down", "K")
-        await pilot.pause()
-        assert "cannot stand there" in status(pilot.app)
-        assert "tune before quantizing" in status(pilot.app)
+
+def test_a_wrong_order_is_refused_with_the_reason(session, toy_project):
+    async def script(wheel, screen):
+        await wheel.press("down", "down", "K")
+        await wheel.pilot.pause()
+        assert "cannot stand there" in wheel.status
+        assert "tune before quantizing" in wheel.status
         assert screen.editor.plan == PLAN
-        await pilot.press("up", "K")
-        await until(pilot, lambda: screen.editor.steps[0].use == "tune/toy")
-        await pilot.press("u")
-        await until(pilot, lambda: screen.editor.plan == PLAN)
+        await wheel.press("up", "K")
+        await wheel.until(lambda: screen.editor.steps[0].use == "tune/toy")
+        await wheel.press("u")
+        await wheel.until(lambda: screen.editor.plan == PLAN)
+
+    compose(session, PLAN, script, (100, 40))
 
 
-async def test_a_step_is_added_from_the_list(wizard, toy_place):
-    async with wizard(toy_place, plan=Plan()).run_test(size=(100, 40)) as pilot:
-        screen = await composing(pilot)
-        assert "empty" in status(pilot.app)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceModal))
-        await pilot.press("enter")
-        await until(pilot, lambda: [s.use for s in screen.editor.steps] == ["retrieve/toy"])
-        await pilot.press("p")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceModal))
-        await pilot.press("escape", "x")
-        await until(pilot, lambda: not screen.editor.steps)
-        await pilot.press("x", "K", "J", "d")
-        assert "no step" in status(pilot.app)
+def test_a_step_is_added_from_the_list(session, toy_project):
+    async def script(wheel, screen):
+        assert "empty" in wheel.status
+        await wheel.press("a")
+        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
+        await wheel.press("enter")
+        await wheel.until(lambda: [s.use for s in screen.editor.steps] == ["retrieve/toy"])
+        await wheel.press("p")
+        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
+        await wheel.press("escape", "x")
+        await wheel.until(lambda: not screen.editor.steps)
+        await wheel.press("x", "K", "J", "d")
+        assert "no step" in wheel.status
+
+    compose(session, Plan(), script, (100, 40))
 
 
-async def test_a_file_that_is_there_is_replaced_only_when_asked_twice(wizard, toy_place):
-    path = toy_place.project.root / "plan.yaml"
+def test_a_file_that_is_there_is_replaced_only_when_asked_twice(session, toy_project):
+    path = toy_project / "plan.yaml"
     path.write_text("mine\n")
-    async with wizard(toy_place, plan=PLAN).run_test(size=(100, 40)) as pilot:
-        await composing(pilot)
-        await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, FormModal))
-        await pilot.press("enter")
-        await pilot.pause()
-        assert "is there already" in str(pilot.app.screen.query_one(".problem", Static).render())
+
+    async def script(wheel, screen):
+        await wheel.press("o")
+        await wheel.until(lambda: isinstance(wheel.app.screen, FormModal))
+        await wheel.press("enter")
+        await wheel.pilot.pause()
+        assert "is there already" in str(wheel.app.screen.query_one(".problem", Static).render())
         assert path.read_text() == "mine\n"
-        await pilot.press("enter")
-        await until(pilot, lambda: path.read_text() != "mine\n")
+        await wheel.press("enter")
+        await wheel.until(lambda: path.read_text() != "mine\n")
         assert load_plan(path) == PLAN
 
+    compose(session, PLAN, script, (100, 40))
 
-async def test_the_plan_of_the_folder_is_taken_up(wizard, toy_place):
-    (toy_place.project.root / "plan.yaml").write_text("schema: 1\nsteps:\n- {use: tune/toy}\n")
-    async with wizard(toy_place).run_test(size=(80, 24)) as pilot:
-        screen = await composing(pilot)
+
+def test_the_plan_of_the_folder_is_taken_up(session, toy_project):
+    (toy_project / "plan.yaml").write_text("schema: 1\nsteps:\n- {use: tune/toy}\n")
+
+    async def script(wheel, screen):
         assert [s.use for s in screen.editor.steps] == ["tune/toy"]
         assert "(written)" in str(screen.query_one("#yaml").border_title)
-        await pilot.press("y")
+        await wheel.press("y")
         assert screen.query_one("#yaml").display
 
+    compose(session, None, script, (80, 24))
 
-async def test_a_plan_that_does_not_compose_tells_its_problems_and_does_not_run(wizard, toy_place):
+
+def test_a_plan_that_does_not_compose_tells_its_problems_and_does_not_run(session, toy_project):
     plan = Plan(steps=(Step(use="quantize/toy"), Step(use="tune/toy"), Step(use="tune/nobody")))
-    async with wizard(toy_place, plan=plan).run_test(size=(100, 40)) as pilot:
-        screen = await composing(pilot)
+
+    async def script(wheel, screen):
         assert "tune before quantizing" in text(screen, "#problem-lines")
         assert "no estimate" in text(screen, "#estimate")
-        await pilot.press("g")
-        assert pilot.app.shown.STEP == "compose"
-        await pilot.press("end")
-        await pilot.pause()
+        await wheel.press("g")
+        assert wheel.app.shown.STEP == "compose"
+        await wheel.press("end")
+        await wheel.pilot.pause()
         assert "nothing installed has this name" in " ".join(str(s.render()) for s in screen.query(".note"))
 
+    compose(session, plan, script, (100, 40))
 
-STRANGER = '''
+
+STRANGER = """
 from typing import Literal
 from pydantic import Field
 from toys import ToyTune
@@ -175,16 +191,15 @@ class StrangeTune(ToyTune):
 @hookimpl
 def kistack_register_tuners():
     return [StrangeTune]
-'''
+"""
 
 
-async def test_a_plugin_installed_only_here_has_its_form_and_its_estimate(wizard, toy_project, only_toys):
+def test_a_plugin_installed_only_here_has_its_form_and_its_estimate(toy_project, only_toys):
     write_distribution(only_toys, "stranger", stranger=STRANGER)
-    place = Workspace.find(toy_project, host=load_host())
+    session = Session(toy_project, host=load_host())
     plan = Plan(steps=(Step(use="tune/stranger"),))
-    async with wizard(place, plan=plan).run_test(size=(160, 50)) as pilot:
-        screen = await composing(pilot)
-        assert "400" in text(screen, "#estimate").replace("6m40s", "400") or "6" in text(screen, "#estimate")
+
+    async def script(wheel, screen):
         rows = {r.field.name: r for r in screen.query(SettingRow)}
         assert set(rows) == {"rank", "passages", "seconds", "careful", "layers"}
         assert "1 to 64 · default 4" in str(rows["rank"].query_one(".note", Static).render())
@@ -192,13 +207,11 @@ async def test_a_plugin_installed_only_here_has_its_form_and_its_estimate(wizard
         rows["careful"].query_one(Checkbox).toggle()
         rows["layers"].query_one(Input).value = "3, 4"
         before = text(screen, "#estimate")
-        await until(pilot, lambda: "careful: true" in text(screen, "#yaml-text"))
+        await wheel.until(lambda: "careful: true" in text(screen, "#yaml-text"))
         assert screen.editor.steps[0].with_ == {"careful": True, "layers": [3, 4]}
         assert text(screen, "#estimate") != before
-        await pilot.press("p")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceModal))
-        assert pilot.app.screen.query_one(OptionList).option_count == 2
+        await wheel.press("p")
+        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
+        assert wheel.app.screen.query_one(OptionList).option_count == 2
 
-
-def test_toys_are_what_the_plugin_builds_on():
-    assert toys.ToyTune.name == "tune/toy"
+    compose(session, plan, script, (160, 50))
