@@ -173,7 +173,9 @@ def cause_of_death(run_dir: Path) -> str:
     driver = _driver(run_dir)
     code = _ended.get(driver.pid)
     words = _last_words(run_dir / LOG_FILE)
-    if code is not None and code < 0:
+    if not driver.pid:
+        cause = "no process drives it"
+    elif code is not None and code < 0:
         known = {s.value: s.name for s in signal.Signals}
         cause = f"its process {driver.pid} was killed by signal {-code} ({known.get(-code, 'unknown')})"
     elif code:

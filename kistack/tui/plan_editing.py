@@ -16,7 +16,7 @@ from kistack.domain.records import Estimate
 from kistack.errors import InputError, InvalidInput, KistackError, Problem
 from kistack.plugins.host import Host
 from kistack.plugins.stages import TECHNIQUES, Stage
-from kistack.reporting.numbers import with_range
+from kistack.reporting.numbers import shown, with_range
 
 #: Kinds that are no steps of their own: the core or the scenario puts them in.
 _NOT_STEPS = frozenset({"source", "evaluate", "profile", "answer", "select"})
@@ -332,9 +332,7 @@ def step_line(standing: Standing, step: int) -> str:
         return ""
     seconds = sum(n.estimate.cost("seconds") for n in nodes)
     peak = max(n.estimate.cost("peak_bytes") for n in nodes)
-    low = sum(n.estimate.interval("seconds")[0] for n in nodes)
-    high = sum(n.estimate.interval("seconds")[1] for n in nodes)
-    told = f"{with_range(seconds, (low, high), 's')}, {with_range(peak, (peak, peak), 'B')}"
+    told = f"{shown(seconds, 's')}, {shown(peak, 'B')}"
     added = [n.label for n in nodes if n.auto]
     return told + (f" (with {', '.join(added)})" if added else "")
 

@@ -65,10 +65,14 @@ class StepView:
 
 
 class RunView:
-    """A run as its events tell it; ``status`` is new, running, done, failed, cancelled or killed."""
+    """A run as its events tell it; ``status`` is new, running, done, failed, cancelled or killed.
 
-    def __init__(self) -> None:
-        self.run = ""
+    Args:
+        run: its id, where it is known before the first event.
+    """
+
+    def __init__(self, run: str = "") -> None:
+        self.run = run
         self.status = "new"
         self.began = 0.0
         self.seconds = 0.0
@@ -256,8 +260,8 @@ def step_rows(view: RunView, now: float) -> list[tuple[str, ...]]:
 
 def headline(view: RunView, now: float) -> str:
     """The run in a line: its id, how it stands, how long it has taken and may still take."""
-    if not view.run and view.status == "new":
-        return "no run yet"
+    if view.status == "new":
+        return f"{view.run}: beginning …" if view.run else "no run yet"
     steps = f"{view.done} of {len(view.steps)} steps"
     told = f"{view.run or 'run'}: {view.status}, {steps}, {shown(view.elapsed(now), 's')}"
     if not view.ended:

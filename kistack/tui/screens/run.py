@@ -147,7 +147,7 @@ the same after asking. l shows earlier runs."""
         """Follow a run from its beginning."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self.view, self._watched, self._logged = RunView(), run_dir, 0
+        self.view, self._watched, self._logged = RunView(run_dir.name), run_dir, 0
         self.query_one(Log).clear()
         # An app's post_message is thread-safe; a message for a run that is no longer shown is dropped.
         self._watcher = self.run_worker(
@@ -181,7 +181,6 @@ the same after asking. l shows earlier runs."""
     def on_run_screen_lost(self, event: Lost) -> None:
         """Show why the run is gone."""
         if event.run_dir == self._watched:
-            self.view.run = self.view.run or event.run_dir.name
             self.view.lost(event.cause, now=time.time())
             self._show()
             self._tell_end()
@@ -215,11 +214,9 @@ the same after asking. l shows earlier runs."""
             for number, row in enumerate(rows):
                 for column, cell in enumerate(row):
                     if table.get_cell_at((number, column)) != Content(cell):  # type: ignore[arg-type]
-                        table.update_cell_at((number, column), Content(cell))  # type: ignore[arg-type]
+                        table.update_cell_at((number, column), Content(cell), update_width=True)  # type: ignore[arg-type]
         self._show_log()
-        curves = self.query_one(Curves)
-        curves.set_class(self.has_class("-narrow"), "-one")
-        curves.draw(view.series)
+        self.query_one(Curves).draw(view.series)
 
     def _show_log(self) -> None:
         new = self.view.lines - self._logged
@@ -364,9 +361,7 @@ the same after asking. l shows earlier runs."""
 
     def action_next_curve(self) -> None:
         """Show the next curve, where there is room for one."""
-        curves = self.query_one(Curves)
-        curves.choose_next()
-        curves.draw(self.view.series)
+        self.query_one(Curves).choose_next()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Enter on the steps."""

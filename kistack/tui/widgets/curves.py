@@ -14,13 +14,14 @@ class Curves(Vertical):
 
     DEFAULT_CSS = """
     Curves > PlotextPlot { height: 1fr; min-height: 6; }
-    Curves.-one > PlotextPlot { display: none; }
-    Curves.-one > PlotextPlot.-chosen { display: block; }
+    .-narrow Curves > PlotextPlot { display: none; }
+    .-narrow Curves > PlotextPlot.-chosen { display: block; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's word
         super().__init__(id=id)
         self._chosen = 0
+        self._series: dict[str, Series] = {}
         self._drawn: dict[str, tuple[int, float]] = {}
 
     def compose(self) -> ComposeResult:
@@ -33,13 +34,18 @@ class Curves(Vertical):
         self._chosen = (self._chosen + 1) % len(SERIES)
         for number, plot in enumerate(self.query(PlotextPlot)):
             plot.set_class(number == self._chosen, "-chosen")
-        self._drawn.clear()
+        self.draw(self._series)
+
+    def on_resize(self) -> None:
+        """Draw what can be seen now."""
+        self.draw(self._series)
 
     def draw(self, series: dict[str, Series]) -> None:
         """Draw what has changed and can be seen."""
+        self._series = series
         for name, label in SERIES.items():
             plot = self.query_one(f"#curve-{name}", PlotextPlot)
-            points = series[name]
+            points = series.get(name) or Series()
             mark = (len(points.times), points.times[-1] if points.times else -1.0)
             if not plot.display or self._drawn.get(name) == mark:
                 continue
