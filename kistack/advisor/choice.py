@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Candidate
 from kistack.domain.facts import Profile
 
+_Axes = tuple[float, float, float, float, float]
 #: Costs that differ by less than this share are the same for choosing between candidates.
 _SAME_COST = 0.02
 
@@ -100,14 +101,22 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     """
     economy = {id(j): economy_of(j) for j in judged}
     waiting = sorted(judged, key=lambda j: (-j.candidate.quality, *economy[id(j)]))
-    order: list[Judged] = []
     kept = [j for j in waiting if j.candidate.kept]
-    while kept:
-        least = kept[0].candidate.quality - indifference
-        band = itertools.takewhile(lambda j, least=least: j.candidate.quality >= least, kept)  # type: ignore[misc]
-        chosen = min(band, key=lambda j: economy[id(j)])
-        order.append(chosen)
-        kept.remove(chosen)
+    order: list[Judged] = []
+    placed = [False] * len(kept)
+    # As the best are placed the band only grows downwards, so that each candidate enters it once.
+    band: list[tuple[tuple[Any, ...], int]] = []
+    highest = entering = 0
+    while highest < len(kept):
+        least = kept[highest].candidate.quality - indifference
+        while entering < len(kept) and kept[entering].candidate.quality >= least:
+            heapq.heappush(band, (economy[id(kept[entering])], entering))
+            entering += 1
+        _, cheapest = heapq.heappop(band)
+        order.append(kept[cheapest])
+        placed[cheapest] = True
+        while highest < len(kept) and placed[highest]:
+            highest += 1
     return order + [j for j in waiting if not j.candidate.kept]
 
 
@@ -127,22 +136,23 @@ def front(order: Sequence[Judged]) -> tuple[int, ...]:
 
     Of candidates that are equal in all of them the first stands.
     """
-    first: dict[tuple[float, ...], int] = {}
+    first: dict[_Axes, int] = {}
     for n, judged in enumerate(order):
         if judged.candidate.kept:
             first.setdefault(_axes(judged), n)
     # What beats another comes before it in the order of the axes, so only the front so far needs comparing.
-    standing: list[tuple[float, ...]] = []
+    standing: list[_Axes] = []
     for axes in sorted(first):
-        if not any(all(a <= b for a, b in zip(one, axes, strict=True)) for one in standing):
+        p, q, r, s, t = axes
+        if not any(a <= p and b <= q and c <= r and d <= s and e <= t for a, b, c, d, e in standing):
             standing.append(axes)
     return tuple(sorted(first[axes] for axes in standing))
 
 
-def _axes(judged: Judged) -> tuple[float, ...]:
-    costs = judged.candidate.estimate
-    names = ("latency_seconds", "serving_peak_bytes", "seconds", "money")
-    return (-round(judged.candidate.quality, 1), *(costs.cost(n) for n in names))
+def _axes(judged: Judged) -> _Axes:
+    cost = judged.candidate.estimate.cost
+    quality = -round(judged.candidate.quality, 1)
+    return quality, cost("latency_seconds"), cost("serving_peak_bytes"), cost("seconds"), cost("money")
 
 
 def rival(order: Sequence[Judged]) -> int | None:

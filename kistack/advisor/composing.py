@@ -52,6 +52,15 @@ class Reads:
         yield from self.facts.items()
         yield from self.sections.items()
 
+    def without(self, changed: frozenset[str]) -> bool:
+        """Whether nothing that was read is among these names of facts, which are all that changed."""
+        if not changed:
+            return True
+        if not self.facts.keys().isdisjoint(changed):
+            return False
+        prefixes = [name.removeprefix(_SECTION) for name in self.sections]
+        return not any(not p or any(name.startswith(f"{p}.") for name in changed) for p in prefixes)
+
     def hold(self, present: Present) -> bool:
         """Whether the same work would read the same under these facts."""
         get = present.facts.get
@@ -80,6 +89,19 @@ class Present:
 def _section(facts: Mapping[str, Fact], prefix: str) -> dict[str, Fact]:
     start = f"{prefix}." if prefix else ""
     return {n[len(start) :]: f for n, f in facts.items() if n.startswith(start)}
+
+
+def section_read(name: str) -> str:
+    """How a section that is read as a whole is called in a log."""
+    return _SECTION + name
+
+
+def changed_names(before: Mapping[str, Fact], after: Mapping[str, Fact]) -> frozenset[str]:
+    """The names of facts that are not the same, or are there only once."""
+    if before is after:
+        return frozenset()
+    differing = {n for n, fact in after.items() if (old := before.get(n)) is not fact and old != fact}
+    return frozenset(differing | (before.keys() - after.keys()))
 
 
 class Watch:

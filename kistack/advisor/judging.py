@@ -7,14 +7,14 @@ made of changes, a prediction for equal features, a rule's verdict for equal fac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Upkeep, ranked, upkeep_of
-from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
+from kistack.advisor.composing import Compositions, Option, Present, Read, Reads, Watch, changed_names, section_read
 from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
@@ -24,7 +24,7 @@ from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
 from kistack.domain.advice import Candidate, Reason, Rejection, Strength
 from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
-from kistack.domain.facts import Profile
+from kistack.domain.facts import Fact, Profile
 from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
 from kistack.plugins.host import Host
@@ -59,6 +59,23 @@ class Judgement:
         return self.best.candidate.name if self.best is not None else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    """What is to be said of a candidate whatever the limits are, and which facts that rests on.
+
+    ``barred`` are the rejections of rules, ``faults`` the conditions among them that nobody could evaluate.
+    """
+
+    facts: Mapping[str, Fact]  # all those it was made under
+    reads: Reads
+    prediction: Prediction
+    features: Features
+    reasons: tuple[Reason, ...]
+    barred: tuple[Rejection, ...]
+    quality: tuple[float, float, float]
+    faults: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Case:
     """What is known of one composed candidate beyond its pipeline."""
@@ -69,6 +86,8 @@ class _Case:
     features: Features | None = None
     view: dict[str, Any] = field(default_factory=dict)
     mark: str = ""
+    #: The first that was formed, which is of the scenario's own facts, and the last.
+    opinions: list[_Opinion] = field(default_factory=list)
 
 
 class Bench:
@@ -175,6 +194,9 @@ class _Sitting:
         self._judge = Judge(profile)
         self._present = Present(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
+        self._logs: dict[str, tuple[Read, ...]] = {}
+        #: Names of the facts that differ from those of another profile, by that profile's identity.
+        self._changed: dict[int, frozenset[str]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
@@ -182,22 +204,64 @@ class _Sitting:
         if found.pipeline is None:
             plain = Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=tuple(broken))
             return Judged(plain, option.number)
-        case = self.bench.case(found)
-        features = self._features(case)
-        prediction = self.bench.prediction(features)
-        reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
-        if text := placement_text(self.profile, found.pipeline):
-            reasons.append(Reason("placement", "notes", text))
-        reasons += self._rule_reasons(case, broken)
-        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(self.profile))
-        candidate = _candidate(found, prediction, reasons, broken)
+        opinion = self._opinion(self.bench.case(found), found)
+        prediction = opinion.prediction
+        broken += opinion.barred
+        candidate = _candidate(found, opinion.quality, opinion.reasons, broken)
         own = self.bench.host.judge(candidate, self.profile)
         if own:
             broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-            candidate = _candidate(found, prediction, [*reasons, *own], broken)
+            reasons = (*opinion.reasons, *own)
+            candidate = _candidate(found, _moved(prediction, reasons), reasons, broken)
         if (short := below_least(candidate.high, self.given)) is not None:
             candidate = replace(candidate, rejections=(*candidate.rejections, short))
-        return Judged(candidate, option.number, prediction, self._upkeep(found, features))
+        return Judged(candidate, option.number, prediction, self._upkeep(found, opinion.features))
+
+    def _opinion(self, case: _Case, found: Composed) -> _Opinion:
+        """What is to be said of a candidate, again only where a fact that it rests on changed."""
+        known = next(filter(self._stands, case.opinions), None)
+        if known is None:
+            known = self._formed(case, found)
+            case.opinions[1:] = [known]
+        self.faults.update(known.faults)
+        return known
+
+    def _stands(self, known: _Opinion) -> bool:
+        """Whether no fact changed that an opinion rests on; what changed between two profiles is looked up once."""
+        mark = id(known.facts)
+        if mark not in self._changed:
+            self._changed[mark] = changed_names(known.facts, self.profile.facts)
+        return known.reads.without(self._changed[mark])
+
+    def _formed(self, case: _Case, found: Composed) -> _Opinion:
+        assert found.pipeline is not None
+        features = self._features(case)
+        assert case.reads is not None
+        watch = Watch(self.profile)
+        prediction = self.bench.prediction(features)
+        reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
+        if text := placement_text(watch.profile, found.pipeline):
+            reasons.append(Reason("placement", "notes", text))
+        barred: list[Rejection] = []
+        reasons += self._rule_reasons(case, barred)
+        reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(watch.profile))
+        faults = {r.when.text: self.faults[r.when.text] for r in case.concerned if r.when.text in self.faults}
+        log = [*case.reads.log(), *watch.log, *(read for r in case.concerned for read in self._rule_reads(r.when))]
+        return _Opinion(
+            self.profile.facts, Reads.of(log), prediction, features, tuple(reasons), tuple(barred),
+            _moved(prediction, reasons), faults,
+        )  # fmt: skip
+
+    def _rule_reads(self, when: Condition) -> tuple[Read, ...]:
+        """What a condition reads of the profile, as a log."""
+        if when.text not in self._logs:
+            facts, section = self.profile.facts, self._present.section
+            self._logs[when.text] = tuple(
+                (f"{s}.{leaf}", facts.get(f"{s}.{leaf}")) if leaf else (section_read(s), section(section_read(s)))
+                for s, leaf in when.reads
+                if s != CANDIDATE
+            )
+        return self._logs[when.text]
 
     def _upkeep(self, found: Composed, features: Features) -> Upkeep:
         assert found.pipeline is not None
@@ -259,14 +323,22 @@ class _Sitting:
         return tuple(r for r in self.bench.rules if r.id not in self.bench.asking and self._holds(r))
 
 
-def _candidate(
-    found: Composed, prediction: Prediction, reasons: Sequence[Reason], broken: Sequence[Rejection]
-) -> Candidate:
-    """The candidate at its expected quality, moved by what the reasons beside the prediction say."""
-    assert found.pipeline is not None
+def _moved(prediction: Prediction, reasons: Sequence[Reason]) -> tuple[float, float, float]:
+    """The expected quality with its interval, moved by what the reasons beside the prediction say."""
     moved = sum(r.points for r in reasons) - prediction.points
-    quality, low, high = (min(100.0, max(0.0, p + moved)) for p in (prediction.points, prediction.low, prediction.high))
-    return Candidate(found.plan, found.pipeline.estimate, quality, low, high, tuple(reasons), tuple(broken))
+    low, high = prediction.low + moved, prediction.high + moved
+    return _bounded(prediction.points + moved), _bounded(low), _bounded(high)
+
+
+def _bounded(points: float) -> float:
+    return min(100.0, max(0.0, points))
+
+
+def _candidate(
+    found: Composed, quality: tuple[float, float, float], reasons: tuple[Reason, ...], broken: Sequence[Rejection]
+) -> Candidate:
+    assert found.pipeline is not None
+    return Candidate(found.plan, found.pipeline.estimate, *quality, reasons, tuple(broken))
 
 
 def _shown_by_runs(techniques: Sequence[str], calibration: Calibration, kind: str) -> list[Reason]:

@@ -59,7 +59,7 @@ on a narrow terminal v goes from one to the other.
 Enter takes the plan of the row to Compose; o writes it to a file. ★ recommended, ◆ none beats it in everything, \
 ✗ rejected."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(letter, f"toggle('{letter}')", kind, show=False) for letter, kind in TOGGLES.items()),
+        *(Binding(letter, f"technique('{letter}')", kind, show=False) for letter, kind in TOGGLES.items()),
         Binding("enter", "take", "Take", show=False),
         Binding("o", "write", "Write plan"),
         Binding("w", "what_if", "What if"),
@@ -199,7 +199,7 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
 
     # --- keys
 
-    def action_toggle(self, letter: str) -> None:
+    def action_technique(self, letter: str) -> None:
         """Put a technique in or take it out: go to that combination, and say what it changes."""
         row = self.row
         if row is None:
