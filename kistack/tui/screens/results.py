@@ -143,10 +143,9 @@ enter shows one in full with the passages it was given. h writes the report into
         self._show_examples()
 
     def on_wizard_screen_failed(self, event: WizardScreen.Failed) -> None:
-        """Show why there is nothing to show."""
+        """Say that there is nothing to show; the handler of all screens shows why."""
         if self.record is None:
             self.query_one("#verdict", Static).update("Nothing to show yet.")
-        super().on_wizard_screen_failed(event)
 
     def _clear(self) -> None:
         self.record = self.comparison = self._run_dir = None

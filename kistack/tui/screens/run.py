@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.coordinate import Coordinate
 from textual.message import Message
 from textual.widgets import DataTable, Log, Static
 from textual.worker import Worker, get_current_worker
@@ -213,8 +214,9 @@ the same after asking. l shows earlier runs."""
         else:
             for number, row in enumerate(rows):
                 for column, cell in enumerate(row):
-                    if table.get_cell_at((number, column)) != Content(cell):  # type: ignore[arg-type]
-                        table.update_cell_at((number, column), Content(cell), update_width=True)  # type: ignore[arg-type]
+                    spot = Coordinate(number, column)
+                    if table.get_cell_at(spot) != Content(cell):
+                        table.update_cell_at(spot, Content(cell), update_width=True)
         self._show_log()
         self.query_one(Curves).draw(view.series)
 
@@ -280,9 +282,8 @@ the same after asking. l shows earlier runs."""
         self._show()
 
     def on_wizard_screen_failed(self, event: WizardScreen.Failed) -> None:
-        """Show why something did not work."""
+        """Nothing is under way any more; the handler of all screens shows why."""
         self._busy = False
-        super().on_wizard_screen_failed(event)
 
     # --- stopping and going on
 
