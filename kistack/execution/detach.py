@@ -152,7 +152,9 @@ def _driver(run_dir: Path) -> _Driver:
     for child in list(_children):
         if (code := child.poll()) is not None:
             _ended[child.pid] = code
-            _children.remove(child)
+            # Another thread may look at the same moment.
+            with contextlib.suppress(ValueError):
+                _children.remove(child)
     noted = read_json(run_dir / _PROCESS_FILE)
     if noted is None:
         return _Driver()

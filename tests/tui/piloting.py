@@ -3,7 +3,10 @@
 import asyncio
 import time
 
+from textual.widgets import OptionList
+
 from kistack.tui.app import WizardApp
+from kistack.tui.screens.modals import ChoiceModal
 
 SIZES = [(80, 24), (160, 50)]
 
@@ -49,6 +52,12 @@ class Wheel:
         await self.judged()
         self.app.action_go(step)
         await self.until(lambda: self.step == step)
+
+    async def choose(self, number):
+        """Choose from the list in front, once it is there."""
+        await self.until(lambda: isinstance(self.app.screen, ChoiceModal))
+        self.app.screen.query_one(OptionList).highlighted = number
+        await self.press("enter")
 
     @property
     def status(self):

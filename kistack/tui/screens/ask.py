@@ -83,6 +83,9 @@ again; i goes back to it. Loading a model takes its time with the first question
             found = [b for r in list_runs(session.place.project.runs) if (b := bundle_of(r.folder)) is not None]
             session.bundle = found[-1] if found else None
         talks = self.talks
+        if session.bundle is None:
+            self.query(Conversation).remove()
+            self.query_one("#none").display = True
         if session.bundle is not None and (not talks or talks[0].folder != session.bundle):
             self.run_worker(partial(self._open, session.bundle, 0), group="open", exclusive=True)
         self.query_one("#question", Input).focus()

@@ -135,7 +135,9 @@ the same after asking. l shows earlier runs."""
             runs = list_runs(session.place.project.runs)
             running = [r for r in runs if r.status == "running"]
             session.run_dir = (running or runs)[-1].folder if runs else None
-        if session.run_dir is not None and session.run_dir != self._watched:
+        if session.run_dir is None:
+            self._forget()
+        elif session.run_dir != self._watched:
             self._follow(session.run_dir)
         self._show()
         self.query_one("#run-steps").focus()
@@ -144,12 +146,17 @@ the same after asking. l shows earlier runs."""
 
     # --- watching
 
-    def _follow(self, run_dir: Path) -> None:
-        """Follow a run from its beginning."""
+    def _forget(self) -> None:
+        """Show no run."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self.view, self._watched, self._logged = RunView(run_dir.name), run_dir, 0
+        self.view, self._watched, self._logged = RunView(), None, 0
         self.query_one(Log).clear()
+
+    def _follow(self, run_dir: Path) -> None:
+        """Follow a run from its beginning."""
+        self._forget()
+        self.view, self._watched = RunView(run_dir.name), run_dir
         # An app's post_message is thread-safe; a message for a run that is no longer shown is dropped.
         self._watcher = self.run_worker(
             partial(self._watching, run_dir), thread=True, exclusive=True, group="watch", exit_on_error=False

@@ -43,8 +43,7 @@ class Curves(Vertical):
     def draw(self, series: dict[str, Series]) -> None:
         """Draw what has changed and can be seen."""
         self._series = series
-        for name, label in SERIES.items():
-            plot = self.query_one(f"#curve-{name}", PlotextPlot)
+        for plot, (name, label) in zip(self.query(PlotextPlot), SERIES.items(), strict=False):
             points = series.get(name) or Series()
             mark = (len(points.times), points.times[-1] if points.times else -1.0)
             if not plot.display or self._drawn.get(name) == mark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,13 +95,19 @@ class SettingsForm(VerticalScroll):
     SettingsForm { padding: 0 1; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Keys are handled by the app and the cursor by the screen: both may ask for another step at once.
+        self._turn = asyncio.Lock()
+
     async def show(self, title: str, summary: str, fields: Sequence[FormField], step: int) -> None:
         """Show the settings of a step in the place of what was shown."""
-        await self.remove_children()
         head = [Static(Content(title), classes="heading")]
         if summary:
             head.append(Static(Content(summary), classes="note"))
         if not fields:
             head.append(Static("It has no settings.", classes="note"))
-        await self.mount_all([*head, *(SettingRow(field, step) for field in fields)])
+        async with self._turn:
+            await self.remove_children()
+            await self.mount_all([*head, *(SettingRow(field, step) for field in fields)])
         self.scroll_home(animate=False)

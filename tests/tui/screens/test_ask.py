@@ -46,8 +46,7 @@ def test_two_bundles_answer_beside_each_other(desk_session, desk):
         screen = wheel.app.shown
         await wheel.until(lambda: screen.talks)
         await wheel.press("escape", "c")
-        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
-        await wheel.press("down", "enter")
+        await wheel.choose(1)
         await wheel.until(lambda: len(screen.talks) == 2)
         await wheel.press("i")
         await wheel.write(QUESTION)

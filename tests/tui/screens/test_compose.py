@@ -106,8 +106,7 @@ def test_a_step_is_added_from_the_list(session, toy_project):
     async def script(wheel, screen):
         assert "empty" in wheel.status
         await wheel.press("a")
-        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
-        await wheel.press("enter")
+        await wheel.choose(0)
         await wheel.until(lambda: [s.use for s in screen.editor.steps] == ["retrieve/toy"])
         await wheel.press("p")
         await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))

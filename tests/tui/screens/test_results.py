@@ -5,7 +5,7 @@ from textual.widgets import DataTable
 from tui.piloting import SIZES, drive
 
 from kistack.domain.plan import Plan, Step
-from kistack.tui.screens.modals import ChoiceModal, PageModal
+from kistack.tui.screens.modals import PageModal
 
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy")))
 
@@ -68,8 +68,7 @@ def test_another_run_and_one_without_a_record(desk_session, desk):
         screen = wheel.app.shown
         await wheel.until(lambda: screen.record is not None and screen.record.run == second.run)
         await wheel.press("l")
-        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
-        await wheel.press("down", "enter")
+        await wheel.choose(1)
         await wheel.until(lambda: screen.record is not None and screen.record.run == first.run)
         (desk.project.runs / second.run / "record.json").write_text("{")
         wheel.session.run_dir = desk.project.runs / second.run

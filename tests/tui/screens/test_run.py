@@ -14,7 +14,7 @@ from kistack.domain.plan import Plan, Step
 from kistack.domain.planfile import dump_plan
 from kistack.execution.detach import list_runs, status_of
 from kistack.tui.screens.confirm import ConfirmModal
-from kistack.tui.screens.modals import ChoiceModal, FormModal
+from kistack.tui.screens.modals import FormModal
 from kistack.tui.session import Session
 
 
@@ -222,8 +222,7 @@ def test_earlier_runs_are_listed_and_shown(desk_session, desk):
         screen = wheel.app.shown
         await wheel.until(lambda: screen.view.run == runs[-1])
         await wheel.press("l")
-        await wheel.until(lambda: isinstance(wheel.app.screen, ChoiceModal))
-        await wheel.press("down", "enter")
+        await wheel.choose(1)
         await wheel.until(lambda: screen.view.run == runs[0] and screen.view.status == "done")
 
     drive(desk_session, script)
