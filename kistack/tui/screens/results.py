@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -156,9 +157,9 @@ enter shows one in full with the passages it was given. h writes the report into
     def _table(self, selector: str, shown_table: Table) -> None:
         table = self.query_one(selector, DataTable)
         table.clear(columns=True)
-        table.add_columns(*(Content(c) for c in shown_table.columns))
+        table.add_columns(*map(Text, shown_table.columns))
         for row in shown_table.rows:
-            table.add_row(*(Content(cell) for cell in row))
+            table.add_row(*map(Text, row))
 
     def _show_examples(self) -> None:
         table, found = self.query_one("#examples", DataTable), self.comparison
@@ -168,10 +169,10 @@ enter shows one in full with the passages it was given. h writes the report into
             counts = ", ".join(f"{n} {verdict}" for verdict, n in found.counts.items())
             head = f"Questions: {counts}" + (f" · shown: {self._verdict}" if self._verdict else "")
             columns = ("", "question", "expected", "the plan", found.against)
-            table.add_columns(*(Content(c) for c in columns))
+            table.add_columns(*map(Text, columns))
             for example in found.of(self._verdict):
                 cells = (example.verdict, example.question, example.expected, example.answer, example.other)
-                table.add_row(*(Content(" ".join(c.split())[:60]) for c in cells))
+                table.add_row(*(Text(" ".join(c.split())[:60]) for c in cells))
         self.query_one("#examples-head", Static).update(Content(head))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:

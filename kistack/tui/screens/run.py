@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -217,13 +218,13 @@ the same after asking. l shows earlier runs."""
         if table.row_count != len(rows):
             table.clear()
             for row in rows:
-                table.add_row(*map(Content, row))
+                table.add_row(*map(Text, row))
         else:
             for number, row in enumerate(rows):
                 for column, cell in enumerate(row):
                     spot = Coordinate(number, column)
-                    if table.get_cell_at(spot) != Content(cell):
-                        table.update_cell_at(spot, Content(cell), update_width=True)
+                    if str(table.get_cell_at(spot)) != cell:
+                        table.update_cell_at(spot, Text(cell), update_width=True)
         self._show_log()
         self.query_one(Curves).draw(view.series)
 
