@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kistack.errors import InputError
-from kistack.execution.detach import is_driven, launch
+from kistack.execution.detach import is_driven, launch, status_of
 
 if TYPE_CHECKING:
     from kistack.domain.records import RunRecord
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 RECORD_FILE = "record.json"
 #: The plan of a run, in its folder.
 PLAN_FILE = "plan.json"
+
+_CLOSING_SECONDS = 15.0
+_POLL_SECONDS = 0.1
 
 
 def start_detached(
@@ -50,6 +54,10 @@ def resume_detached(project: Project, run_dir: Path) -> int:
     Raises:
         InputError: it is running, or had not begun when it ended.
     """
+    limit = time.monotonic() + _CLOSING_SECONDS
+    while is_driven(run_dir) and status_of(run_dir).status != "running" and time.monotonic() < limit:
+        # It has ended, but its process is still closing what it had opened.
+        time.sleep(_POLL_SECONDS)
     if is_driven(run_dir):
         raise InputError(f"run {run_dir.name} is running already", f"watch it: kistack attach {run_dir.name}")
     plan = run_dir / PLAN_FILE

@@ -174,7 +174,7 @@ def cause_of_death(run_dir: Path) -> str:
     """Why the process of a run that was killed is gone: its signal, a restart of the machine, or its last words."""
     driver = _driver(run_dir)
     code = _ended.get(driver.pid)
-    words = _last_words(run_dir / LOG_FILE)
+    words = _last_words(run_dir / LOG_FILE, since=driver.began)
     if not driver.pid:
         cause = "no process drives it"
     elif code is not None and code < 0:
@@ -189,8 +189,11 @@ def cause_of_death(run_dir: Path) -> str:
     return f"{cause}; its last words: {words}" if words else cause
 
 
-def _last_words(log: Path) -> str:
+def _last_words(log: Path, *, since: float) -> str:
     try:
+        if log.stat().st_mtime < since:
+            # They are of an earlier try.
+            return ""
         text = log.read_bytes()[-_LAST_WORDS:].decode(errors="replace")
     except OSError:
         return ""

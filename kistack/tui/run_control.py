@@ -54,7 +54,12 @@ def start(place: Workspace, plan_file: Path, *, over_limits: bool = False) -> St
 
 
 def watch(
-    run_dir: Path, tell: Callable[[list[Event]], None], lost: Callable[[str], None], gone: Callable[[], bool]
+    run_dir: Path,
+    tell: Callable[[list[Event]], None],
+    lost: Callable[[str], None],
+    gone: Callable[[], bool],
+    *,
+    since: float = 0.0,
 ) -> None:
     """Pass a run's events on in batches, from its beginning, until it ends, its process is gone, or nobody watches.
 
@@ -63,6 +68,7 @@ def watch(
         tell: called with new events.
         lost: called with the cause when the process is gone without a word.
         gone: whether nobody watches any more.
+        since: when the run was taken up again; that it had ended before is not passed on.
     """
     reader = EventReader(run_dir / EVENTS_FILE)
     finished = False
@@ -70,7 +76,7 @@ def watch(
     while not gone():
         # Asked before reading: what a process writes last is read after it is known to be gone.
         driven = is_driven(run_dir)
-        events = reader.read()
+        events = [e for e in reader.read() if not (isinstance(e, RunFinished) and e.time < since)]
         for event in events:
             if isinstance(event, (RunStarted, RunFinished)):
                 finished = isinstance(event, RunFinished)

@@ -71,9 +71,10 @@ the same after asking. l shows earlier runs."""
     class Began(Message):
         """A run has begun."""
 
-        def __init__(self, started: Started, *, again: bool = False) -> None:
+        def __init__(self, started: Started, again: float = 0.0) -> None:
             super().__init__()
             self.started = started
+            #: When it was taken up again; 0 where it is new.
             self.again = again
 
     class OverLimits(Message):
@@ -112,6 +113,7 @@ the same after asking. l shows earlier runs."""
         self._watched: Path | None = None
         self._watcher: Worker[None] | None = None
         self._logged = 0
+        self._at = -1
         self._busy = False
 
     def compose_body(self) -> ComposeResult:
@@ -152,18 +154,19 @@ the same after asking. l shows earlier runs."""
         if self._watcher is not None:
             self._watcher.cancel()
         self.view, self._watched, self._logged = RunView(), None, 0
+        self._at = -1
         self.query_one(Log).clear()
 
-    def _follow(self, run_dir: Path) -> None:
-        """Follow a run from its beginning."""
+    def _follow(self, run_dir: Path, since: float = 0.0) -> None:
+        """Follow a run from its beginning; ``since`` is when it was taken up again."""
         self._forget()
         self.view, self._watched = RunView(run_dir.name), run_dir
         # An app's post_message is thread-safe; a message for a run that is no longer shown is dropped.
         self._watcher = self.run_worker(
-            partial(self._watching, run_dir), thread=True, exclusive=True, group="watch", exit_on_error=False
+            partial(self._watching, run_dir, since), thread=True, exclusive=True, group="watch", exit_on_error=False
         )
 
-    def _watching(self, run_dir: Path) -> None:
+    def _watching(self, run_dir: Path, since: float) -> None:
         worker = get_current_worker()
         try:
             watch(
@@ -171,6 +174,7 @@ the same after asking. l shows earlier runs."""
                 tell=lambda events: self._post(self.Happened(run_dir, events)),
                 lost=lambda cause: self._post(self.Lost(run_dir, cause)),
                 gone=lambda: worker.is_cancelled or not self.is_attached,
+                since=since,
             )
         except Exception as error:  # noqa: BLE001 - a thread must not take the wizard down
             self._post(self.Failed(told(error)))
@@ -225,6 +229,11 @@ the same after asking. l shows earlier runs."""
                     spot = Coordinate(number, column)
                     if str(table.get_cell_at(spot)) != cell:
                         table.update_cell_at(spot, Text(cell), update_width=True)
+        current = view.steps.index(step) if (step := view.current) is not None else self._at
+        if current != self._at and current < table.row_count:
+            # The cursor goes with the run, but stays where the user puts it while a step lasts.
+            self._at = current
+            table.move_cursor(row=current)
         self._show_log()
         self.query_one(Curves).draw(view.series)
 
@@ -286,7 +295,7 @@ the same after asking. l shows earlier runs."""
             session.bundle = None
             session.did("run", session.plan_file, "--detach")
         self.say(f"{started.run_dir.name} runs in process {started.pid}; leaving the wizard does not end it")
-        self._follow(started.run_dir)
+        self._follow(started.run_dir, event.again)
         self._show()
 
     def on_wizard_screen_failed(self, event: WizardScreen.Failed) -> None:
@@ -341,8 +350,9 @@ the same after asking. l shows earlier runs."""
             return
         self._busy = True
         self.say("going on …")
+        now = time.time()
         self.background(
-            lambda: self.Began(Started(run_dir, resume_detached(place.project, run_dir)), again=True), group="start"
+            lambda: self.Began(Started(run_dir, resume_detached(place.project, run_dir)), now), group="start"
         )
 
     # --- looking around
