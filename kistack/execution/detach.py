@@ -81,6 +81,7 @@ def launch(
     with storing(run_dir, "starting a run"):
         run_dir.mkdir(parents=True, exist_ok=True)
         log = (run_dir / LOG_FILE).open("ab")
+        written = os.fstat(log.fileno()).st_size
     with log:
         try:
             process = subprocess.Popen(
@@ -96,16 +97,20 @@ def launch(
             raise InputError(f"{command[0]} cannot be started: {error.strerror}", "name an existing program") from error
     # Kept so that a caller that lives on can reap it.
     _children.append(process)
-    with contextlib.suppress(psutil.Error):
-        note_process(run_dir, process.pid, command)
+    with contextlib.suppress(psutil.Error, OSError):
+        note_process(run_dir, process.pid, command, log=written)
     return process.pid
 
 
-def note_process(run_dir: Path, pid: int | None = None, command: Sequence[str] = ()) -> None:
-    """Write down which process (default: this one) drives a run."""
+def note_process(run_dir: Path, pid: int | None = None, command: Sequence[str] = (), log: int = 0) -> None:
+    """Write down which process (default: this one) drives a run, and from which byte of the run's log on it speaks."""
     process = psutil.Process(pid)
+    before = read_json(run_dir / _PROCESS_FILE)
+    if before is not None and before.get("pid") == process.pid:
+        log = int(before.get("log", log))
     document = {
         "schema": 1,
+        "log": log,
         "pid": process.pid,
         "started": process.create_time(),
         "machine": platform.node(),
@@ -146,6 +151,7 @@ class _Driver:
     began: float = 0.0
     alive: bool = False
     elsewhere: bool = False
+    log: int = 0
 
 
 def _driver(run_dir: Path) -> _Driver:
@@ -161,7 +167,7 @@ def _driver(run_dir: Path) -> _Driver:
     pid, began = int(noted["pid"]), float(noted["started"])
     if noted["machine"] != platform.node():
         return _Driver(pid, began, elsewhere=True)
-    return _Driver(pid, began, alive=is_running(pid, began))
+    return _Driver(pid, began, alive=is_running(pid, began), log=int(noted.get("log", 0)))
 
 
 def is_driven(run_dir: Path) -> bool:
@@ -174,7 +180,7 @@ def cause_of_death(run_dir: Path) -> str:
     """Why the process of a run that was killed is gone: its signal, a restart of the machine, or its last words."""
     driver = _driver(run_dir)
     code = _ended.get(driver.pid)
-    words = _last_words(run_dir / LOG_FILE, since=driver.began)
+    words = _last_words(run_dir / LOG_FILE, driver.log)
     if not driver.pid:
         cause = "no process drives it"
     elif code is not None and code < 0:
@@ -189,12 +195,10 @@ def cause_of_death(run_dir: Path) -> str:
     return f"{cause}; its last words: {words}" if words else cause
 
 
-def _last_words(log: Path, *, since: float) -> str:
+def _last_words(log: Path, start: int) -> str:
+    """The last lines of a log from some byte on: what stands before is of an earlier try."""
     try:
-        if log.stat().st_mtime < since:
-            # They are of an earlier try.
-            return ""
-        text = log.read_bytes()[-_LAST_WORDS:].decode(errors="replace")
+        text = log.read_bytes()[start:][-_LAST_WORDS:].decode(errors="replace")
     except OSError:
         return ""
     return " / ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())

@@ -171,16 +171,13 @@ the same after asking. l shows earlier runs."""
         try:
             watch(
                 run_dir,
-                tell=lambda events: self._post(self.Happened(run_dir, events)),
-                lost=lambda cause: self._post(self.Lost(run_dir, cause)),
+                tell=lambda events: self.post_message(self.Happened(run_dir, events)),
+                lost=lambda cause: self.post_message(self.Lost(run_dir, cause)),
                 gone=lambda: worker.is_cancelled or not self.is_attached,
                 since=since,
             )
         except Exception as error:  # noqa: BLE001 - a thread must not take the wizard down
-            self._post(self.Failed(told(error)))
-
-    def _post(self, message: Message) -> None:
-        self.post_message(message)
+            self.post_message(self.Failed(told(error)))
 
     def on_run_screen_happened(self, event: Happened) -> None:
         """Take events in."""
