@@ -238,6 +238,7 @@ class _Sitting:
         features = self._features(case)
         assert case.reads is not None
         watch = Watch(self.profile)
+        others, self.faults = self.faults, {}
         prediction = self.bench.prediction(features)
         reasons = [_term_reason(t.name, t.points, t.because, t.sources) for t in prediction.terms]
         if text := placement_text(watch.profile, found.pipeline):
@@ -245,7 +246,7 @@ class _Sitting:
         barred: list[Rejection] = []
         reasons += self._rule_reasons(case, barred)
         reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(watch.profile))
-        faults = {r.when.text: self.faults[r.when.text] for r in case.concerned if r.when.text in self.faults}
+        faults, self.faults = self.faults, others
         log = [*case.reads.log(), *watch.log, *(read for r in case.concerned for read in self._rule_reads(r.when))]
         return _Opinion(
             self.profile.facts, Reads.of(log), prediction, features, tuple(reasons), tuple(barred),

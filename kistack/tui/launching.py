@@ -41,7 +41,8 @@ def serve(folder: Path, host: str, port: int) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "name one that is there")
     _check_port(host, port)
-    command = shlex.join([sys.executable, "-m", "kistack", "wizard", str(folder.absolute())])
+    # -P: a user's folder may hold files with the names of modules.
+    command = shlex.join([sys.executable, "-P", "-m", "kistack", "wizard", str(folder.absolute())])
     Server(command, host=host, port=port, title="kistack").serve()
 
 

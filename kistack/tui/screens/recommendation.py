@@ -139,7 +139,7 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
             self._fill()
             self._seek()
             self.say("")
-        self._note()
+            self._note()
 
     def _note(self) -> None:
         session = self.session

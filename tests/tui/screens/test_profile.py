@@ -79,6 +79,7 @@ def test_another_target_is_chosen_and_profiled(session):
         keys = [key for key, _ in modal._choices]
         modal.query_one("OptionList").highlighted = keys.index("raspberry-pi-5")
         await wheel.press("enter")
+        await wheel.until(lambda: wheel.session.changes)
         await wheel.judged()
         assert wheel.session.changes == {"serve_on": "raspberry-pi-5"}
         assert wheel.session.profile["serving.bandwidth"].source == "assumed"
