@@ -110,13 +110,7 @@ class Chat:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            for stream in (process.stdin, process.stdout):
-                # Whoever still reads gets the end of the stream.
-                with contextlib.suppress(OSError, ValueError, RuntimeError):
-                    if stream is not None:
-                        stream.close()
-        if words is not None:
-            words.close()
+        _discard(process, words)
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +126,7 @@ class Chat:
                 raise StepFailed(f"bundle {self.folder} is closed", "open it again")
             if self._process is not None and self._process.poll() is None:
                 return self._process
+            _discard(self._process, self._words)
             self._words = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
             try:
                 self._process = subprocess.Popen(
@@ -164,6 +159,15 @@ class Chat:
         how = f"was killed by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
         told = f"; its last words: {words}" if words else ""
         return StepFailed(f"the process of bundle {self.folder.name} {how}{told}", "ask again: it is started anew")
+
+
+def _discard(process: subprocess.Popen[bytes] | None, words: IO[bytes] | None) -> None:
+    """Close what connected to a process that has ended; whoever still reads gets the end of the stream."""
+    streams = (words,) if process is None else (process.stdin, process.stdout, words)
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            if stream is not None:
+                stream.close()
 
 
 def _part(document: dict[str, Any]) -> Part:

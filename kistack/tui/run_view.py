@@ -261,7 +261,7 @@ def step_rows(view: RunView, now: float) -> list[tuple[str, ...]]:
 def headline(view: RunView, now: float) -> str:
     """The run in a line: its id, how it stands, how long it has taken and may still take."""
     if view.status == "new":
-        return f"{view.run}: beginning …" if view.run else "no run yet"
+        return f"{view.run}: beginning …" if view.run else "no run yet: s starts the plan"
     steps = f"{view.done} of {len(view.steps)} steps"
     told = f"{view.run or 'run'}: {view.status}, {steps}, {shown(view.elapsed(now), 's')}"
     if not view.ended:

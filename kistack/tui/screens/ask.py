@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from kistack.bundle.chat import Answered, Chat, Part, Piece, Sources
 from kistack.bundle.manifest import BUNDLE_FOLDER, read_manifest
@@ -88,6 +88,9 @@ again; i goes back to it. Loading a model takes its time with the first question
             self.query_one("#none").display = True
         if session.bundle is not None and (not talks or talks[0].folder != session.bundle):
             self.run_worker(partial(self._open, session.bundle, 0), group="open", exclusive=True)
+
+    def on_mount(self) -> None:
+        """Begin with the line to write in."""
         self.query_one("#question", Input).focus()
 
     async def _open(self, folder: Path, place: int) -> None:
@@ -172,7 +175,9 @@ again; i goes back to it. Loading a model takes its time with the first question
         if talk is None:
             self.say("The last answer was given no passages.")
         else:
-            talk.query_one("OptionList").focus()
+            sources = talk.query_one(OptionList)
+            sources.focus()
+            sources.highlighted = sources.highlighted or 0
 
     def action_bundle(self) -> None:
         """Choose what to talk to."""

@@ -128,6 +128,7 @@ the same after asking. l shows earlier runs."""
         """Show elapsed time as it passes."""
         self.query_one("#run-steps", DataTable).add_columns(*STEP_COLUMNS)
         self.set_interval(_TICK_SECONDS, self._tick)
+        self.query_one("#run-steps").focus()
 
     def entered(self) -> None:
         """Watch the run at hand: the one that runs, else the last."""
@@ -143,9 +144,6 @@ the same after asking. l shows earlier runs."""
         elif session.run_dir != self._watched:
             self._follow(session.run_dir)
         self._show()
-        self.query_one("#run-steps").focus()
-        if session.run_dir is None:
-            self.say("s starts the plan." if session.plan is not None else "No plan yet: compose one, then press s.")
 
     # --- watching
 
@@ -325,7 +323,7 @@ the same after asking. l shows earlier runs."""
 
     def _stop(self) -> None:
         run_dir = self._watched
-        if run_dir is None or not self._can_stop() or self._busy:
+        if not self._can_stop() or run_dir is None or self._busy:
             return
         self._busy = True
         self.say("stopping; what is finished is kept …")
