@@ -21,7 +21,7 @@ from kistack.execution.events import (
 from kistack.reporting.numbers import DASH, percent, shown, significant
 
 #: Series are thinned to half of this many points when they reach it.
-MOST_POINTS = 600
+MOST_POINTS = 240
 _LOG_LINES = 1000
 #: Numbers of progress under the names by which they are plotted.
 SERIES = {"loss": "loss", "tokens_per_second": "tokens/s", "memory": "memory (MB)"}

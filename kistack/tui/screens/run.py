@@ -114,6 +114,7 @@ the same after asking. l shows earlier runs."""
         self._watcher: Worker[None] | None = None
         self._logged = 0
         self._at = -1
+        self._drawn = 0.0
         self._busy = False
 
     def compose_body(self) -> ComposeResult:
@@ -159,7 +160,6 @@ the same after asking. l shows earlier runs."""
         """Follow a run from its beginning; ``since`` is when it was taken up again."""
         self._forget()
         self.view, self._watched = RunView(run_dir.name), run_dir
-        # An app's post_message is thread-safe; a message for a run that is no longer shown is dropped.
         self._watcher = self.run_worker(
             partial(self._watching, run_dir, since), thread=True, exclusive=True, group="watch", exit_on_error=False
         )
@@ -226,11 +226,13 @@ the same after asking. l shows earlier runs."""
                         table.update_cell_at(spot, Text(cell), update_width=True)
         current = view.steps.index(step) if (step := view.current) is not None else self._at
         if current != self._at and current < table.row_count:
-            # The cursor goes with the run, but stays where the user puts it while a step lasts.
-            self._at = current
+            self._at = current  # it goes with the run, and stays where the user puts it while a step lasts
             table.move_cursor(row=current)
         self._show_log()
-        self.query_one(Curves).draw(view.series)
+        # Drawing costs more than all else here: a key must not wait for it at every event.
+        if now - self._drawn >= _TICK_SECONDS or view.ended:
+            self._drawn = now
+            self.query_one(Curves).draw(view.series)
 
     def _show_log(self) -> None:
         new = self.view.lines - self._logged
