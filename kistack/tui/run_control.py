@@ -55,8 +55,8 @@ def start(place: Workspace, plan_file: Path, *, over_limits: bool = False) -> St
 
 def watch(
     run_dir: Path,
-    tell: Callable[[list[Event]], None],
-    lost: Callable[[str], None],
+    tell: Callable[[list[Event]], object],
+    lost: Callable[[str], object],
     gone: Callable[[], bool],
     *,
     since: float = 0.0,

@@ -242,7 +242,7 @@ _MARKS = {"waiting": "·", "running": "▶", "done": "✓", "reused": "=", "fail
 
 def step_rows(view: RunView, now: float) -> list[tuple[str, ...]]:
     """The steps as a table: a mark and word for the status, expected and elapsed time, memory."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for step in view.steps:
         status = f"{_MARKS[step.status]} {percent(step.share) if step.status == 'running' else step.status}"
         elapsed = step.elapsed(now)

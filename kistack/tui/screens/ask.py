@@ -87,7 +87,7 @@ again; i goes back to it. Loading a model takes its time with the first question
             self.query(Conversation).remove()
             self.query_one("#none").display = True
         if session.bundle is not None and (not talks or talks[0].folder != session.bundle):
-            self.run_worker(partial(self._open, session.bundle, 0), group="open", exclusive=True)
+            self.run_worker(self._open(session.bundle, 0), group="open", exclusive=True)
 
     def on_mount(self) -> None:
         """Begin with the line to write in."""
@@ -184,7 +184,7 @@ again; i goes back to it. Loading a model takes its time with the first question
 
         def take(folder: Path) -> None:
             self.session.bundle = folder
-            self.run_worker(partial(self._open, folder, 0), group="open", exclusive=True)
+            self.run_worker(self._open(folder, 0), group="open", exclusive=True)
 
         self._choose("Talk to", take)
 
@@ -198,7 +198,7 @@ again; i goes back to it. Loading a model takes its time with the first question
             self.action_bundle()
             return
         self._choose(
-            "Compare with", lambda folder: self.run_worker(partial(self._open, folder, 1), group="open", exclusive=True)
+            "Compare with", lambda folder: self.run_worker(self._open(folder, 1), group="open", exclusive=True)
         )
 
     def _choose(self, title: str, then: Callable[[Path], object]) -> None:
