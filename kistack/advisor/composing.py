@@ -91,11 +91,6 @@ def _section(facts: Mapping[str, Fact], prefix: str) -> dict[str, Fact]:
     return {n[len(start) :]: f for n, f in facts.items() if n.startswith(start)}
 
 
-def section_read(name: str) -> str:
-    """How a section that is read as a whole is called in a log."""
-    return _SECTION + name
-
-
 def changed_names(before: Mapping[str, Fact], after: Mapping[str, Fact]) -> frozenset[str]:
     """The names of facts that are not the same, or are there only once."""
     if before is after:

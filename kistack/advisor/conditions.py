@@ -72,6 +72,14 @@ class Condition:
         """Whether it depends on the candidate, not only on the profile."""
         return any(section == CANDIDATE for section, _ in self.reads)
 
+    def reads_any(self, names: frozenset[str]) -> bool:
+        """Whether it reads one of these facts of the profile."""
+        return any(
+            f"{section}.{leaf}" in names if leaf else any(n.startswith(f"{section}.") for n in names)
+            for section, leaf in self.reads
+            if section != CANDIDATE
+        )
+
 
 def condition(text: str) -> Condition:
     """Compile one condition; an empty one always holds.

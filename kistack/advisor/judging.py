@@ -14,7 +14,7 @@ from typing import Any
 
 from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Upkeep, ranked, upkeep_of
-from kistack.advisor.composing import Compositions, Option, Present, Read, Reads, Watch, changed_names, section_read
+from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch, changed_names
 from kistack.advisor.conditions import CANDIDATE, Condition, Judge, Verdict
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, below_least, bounds, rejections
@@ -28,6 +28,9 @@ from kistack.domain.facts import Fact, Profile
 from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
 from kistack.plugins.host import Host
+
+#: Verdicts that are kept.
+_MOST_VERDICTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Judgement:
 class _Opinion:
     """What is to be said of a candidate whatever the limits are, and which facts that rests on.
 
-    ``barred`` are the rejections of rules, ``faults`` the conditions among them that nobody could evaluate.
+    ``verdicts`` says of each rule that concerns it whether it held, for a candidate of this ``view``. ``barred`` are
+    the rejections of rules, ``faults`` the conditions among them that nobody could evaluate.
     """
 
     facts: Mapping[str, Fact]  # all those it was made under
@@ -73,7 +77,10 @@ class _Opinion:
     reasons: tuple[Reason, ...]
     barred: tuple[Rejection, ...]
     quality: tuple[float, float, float]
+    verdicts: Mapping[str, bool]
     faults: Mapping[str, str]
+    mark: str
+    view: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -173,6 +180,8 @@ class Bench:
         """Whether a condition holds, evaluated once for equal facts and candidates."""
         key = (when.text, facts, mark)
         if key not in self._verdicts:
+            if len(self._verdicts) >= _MOST_VERDICTS:  # each value of a goal that is tried adds some
+                self._verdicts.clear()
             self._verdicts[key] = ask()
         return self._verdicts[key]
 
@@ -194,9 +203,9 @@ class _Sitting:
         self._judge = Judge(profile)
         self._present = Present(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
-        self._logs: dict[str, tuple[Read, ...]] = {}
-        #: Names of the facts that differ from those of another profile, by that profile's identity.
-        self._changed: dict[int, frozenset[str]] = {}
+        self._settled: dict[str, Verdict] = {}
+        #: Facts that differ from those of another profile and rules that read one, by that profile's identity.
+        self._changed: dict[int, tuple[frozenset[str], tuple[Rule, ...]]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
@@ -227,11 +236,21 @@ class _Sitting:
         return known
 
     def _stands(self, known: _Opinion) -> bool:
-        """Whether no fact changed that an opinion rests on; what changed between two profiles is looked up once."""
-        mark = id(known.facts)
-        if mark not in self._changed:
-            self._changed[mark] = changed_names(known.facts, self.profile.facts)
-        return known.reads.without(self._changed[mark])
+        """Whether no fact changed that an opinion rests on, and every rule says of it what it said."""
+        profile = id(known.facts)
+        if profile not in self._changed:  # looked up once for all candidates
+            names = changed_names(known.facts, self.profile.facts)
+            self._changed[profile] = (names, tuple(r for r in self.bench.rules if r.when.reads_any(names)))
+        names, rules = self._changed[profile]
+        if not known.reads.without(names):
+            return False
+        if rules and known.faults:
+            return False
+        for rule in rules:
+            said = known.verdicts.get(rule.id)
+            if said is not None and said != self._holds(rule, known.mark, known.view):
+                return False
+        return True
 
     def _formed(self, case: _Case, found: Composed) -> _Opinion:
         assert found.pipeline is not None
@@ -244,25 +263,14 @@ class _Sitting:
         if text := placement_text(watch.profile, found.pipeline):
             reasons.append(Reason("placement", "notes", text))
         barred: list[Rejection] = []
-        reasons += self._rule_reasons(case, barred)
+        verdicts = {r.id: self._holds(r, case.mark, case.view) for r in case.concerned}
+        reasons += _rule_reasons([r for r in case.concerned if verdicts[r.id]], barred)
         reasons += _shown_by_runs(found.plan.techniques, self.bench.calibration, points_kind(watch.profile))
         faults, self.faults = self.faults, others
-        log = [*case.reads.log(), *watch.log, *(read for r in case.concerned for read in self._rule_reads(r.when))]
         return _Opinion(
-            self.profile.facts, Reads.of(log), prediction, features, tuple(reasons), tuple(barred),
-            _moved(prediction, reasons), faults,
+            self.profile.facts, Reads.of([*case.reads.log(), *watch.log]), prediction, features, tuple(reasons),
+            tuple(barred), _moved(prediction, reasons), verdicts, faults, case.mark, case.view,
         )  # fmt: skip
-
-    def _rule_reads(self, when: Condition) -> tuple[Read, ...]:
-        """What a condition reads of the profile, as a log."""
-        if when.text not in self._logs:
-            facts, section = self.profile.facts, self._present.section
-            self._logs[when.text] = tuple(
-                (f"{s}.{leaf}", facts.get(f"{s}.{leaf}")) if leaf else (section_read(s), section(section_read(s)))
-                for s, leaf in when.reads
-                if s != CANDIDATE
-            )
-        return self._logs[when.text]
 
     def _upkeep(self, found: Composed, features: Features) -> Upkeep:
         assert found.pipeline is not None
@@ -278,27 +286,17 @@ class _Sitting:
             case.mark = repr(case.view)
         return case.features
 
-    def _rule_reasons(self, case: _Case, broken: list[Rejection]) -> list[Reason]:
-        """Reasons of the rules that hold for a candidate; what they forbid or miss is added to ``broken``."""
-        reasons = []
-        for rule in case.concerned:
-            if not self._holds(rule, case):
-                continue
-            if rule.strength == "requires":
-                wanted = " or ".join(rule.techniques)
-                broken.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
-            elif rule.strength == "forbids":
-                without = " and ".join(rule.techniques)
-                broken.append(Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}"))
-            reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
-        return reasons
-
-    def _holds(self, rule: Rule, case: _Case | None = None) -> bool:
+    def _holds(self, rule: Rule, mark: str = "", view: Mapping[str, Any] | None = None) -> bool:
         when = rule.when
         if when.program is None:
             return True
-        mark, view = (case.mark, case.view) if case is not None and rule.id in self.bench.asking else ("", None)
-        verdict = self.bench.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
+        if rule.id in self.bench.asking:
+            verdict = self.bench.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
+        elif (known := self._settled.get(rule.id)) is not None:
+            verdict = known
+        else:
+            verdict = self.bench.verdict(when, self._facts(when), "", lambda: self._judge.ask(when, None))
+            self._settled[rule.id] = verdict
         if verdict.fault:
             self.faults[when.text] = verdict.fault
         return verdict.holds
@@ -322,6 +320,20 @@ class _Sitting:
     def held(self) -> tuple[Rule, ...]:
         """The rules about the whole scenario that hold."""
         return tuple(r for r in self.bench.rules if r.id not in self.bench.asking and self._holds(r))
+
+
+def _rule_reasons(rules: Sequence[Rule], barred: list[Rejection]) -> list[Reason]:
+    """Reasons of rules that hold for a candidate; what they forbid or miss is added to ``barred``."""
+    reasons = []
+    for rule in rules:
+        if rule.strength == "requires":
+            wanted = " or ".join(rule.techniques)
+            barred.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
+        elif rule.strength == "forbids":
+            without = " and ".join(rule.techniques)
+            barred.append(Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}"))
+        reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
+    return reasons
 
 
 def _moved(prediction: Prediction, reasons: Sequence[Reason]) -> tuple[float, float, float]:

@@ -81,6 +81,7 @@ class WizardApp(App[None]):
         if place is None or session.bench is not None or self._preparing is place:
             return
         self._preparing = place
+        session.trouble = None
         if session.profile is None:
             session.facts = {}
         self.run_worker(
@@ -127,8 +128,10 @@ class WizardApp(App[None]):
 
     def on_preparation_failed(self, event: PreparationFailed) -> None:
         """Why there are no facts, or no candidates."""
-        if event.place is self.session.place and self.shown is not None:
-            self.shown.show_error(event.error)
+        if event.place is self.session.place:
+            self.session.trouble = event.error
+            if self.shown is not None:
+                self.shown.show_error(event.error)
 
     def _refreshed(self) -> None:
         if self.shown is not None:

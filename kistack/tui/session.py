@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kistack.domain.facts import Fact, Profile
     from kistack.domain.plan import Plan
     from kistack.domain.scenario import Scenario
+    from kistack.errors import KistackError
     from kistack.plugins.host import Host
 
 
@@ -23,7 +24,8 @@ class Session:
 
     ``folder`` is where it was started and, once a project is open, that project's folder. ``saved`` is the scenario as
     its file states it, ``changes`` the keys that the user changed since, as text, and ``scenario`` both together;
-    ``place`` works with it. ``facts`` are those known so far, ``profile`` all of them once they are. ``bench`` keeps
+    ``place`` works with it. ``facts`` are those known so far, ``profile`` all of them once they are,
+    ``trouble`` why they, or the candidates, cannot be had. ``bench`` keeps
     the composed candidates under ``profile``. ``plan`` is the plan at hand and ``plan_file`` where it was written, if
     it was. ``commands`` are the shell commands that do the same without the wizard.
     """
@@ -35,6 +37,7 @@ class Session:
     changes: dict[str, str] = field(default_factory=dict)
     scenario: Scenario | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
+    trouble: KistackError | None = None
     profile: Profile | None = None
     bench: Bench | None = None
     advice: Recommendation | None = None

@@ -73,3 +73,20 @@ def desk(only_toys, toy_project, tmp_path):
 def desk_session(desk):
     """A session with plugins that child processes have too."""
     return Session(desk.project.root, host=desk.host)
+
+
+@pytest.fixture(autouse=True)
+def measured_once(monkeypatch):
+    """This machine is measured once for all tests: each project would measure it anew, which takes seconds."""
+    from kistack.profiling import assembly
+
+    real = assembly.probe
+    monkeypatch.setattr(assembly, "probe", lambda *given: _MACHINE.setdefault("facts", None) or _measure(real, given))
+
+
+_MACHINE = {}
+
+
+def _measure(real, given):
+    _MACHINE["facts"] = real(*given)
+    return _MACHINE["facts"]

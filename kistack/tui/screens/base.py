@@ -90,8 +90,10 @@ class WizardScreen(Screen[None]):
         self.entered()
 
     def on_screen_resume(self) -> None:
-        """Show what changed while another screen was in front."""
+        """Show what changed while another screen was in front, and what still stands in the way."""
         self.entered()
+        if self.session.trouble is not None:
+            self.show_error(self.session.trouble)
 
     def _steps(self) -> Content:
         shown = []
