@@ -10,7 +10,6 @@ from textual_plotext import PlotextPlot
 
 from kistack.tui.run_view import SERIES, Series
 
-
 #: Below this many columns and lines there is no room for axes, and plotext fails.
 _LEAST = (24, 6)
 
