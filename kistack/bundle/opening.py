@@ -61,6 +61,25 @@ class Bundle:
         limit = max_new_tokens or self.manifest.max_new_tokens
         return passages, self._model(slot).stream(prompt, max_new_tokens=limit)
 
+    def load(self, slot: str = "") -> None:
+        """Open model and index now, so that the first question does not wait for it.
+
+        Raises:
+            InputError: an unknown slot, or a runtime that is not installed here.
+        """
+        self._model(slot)
+        self._search()
+
+    def streams(self, slot: str = "") -> bool:
+        """Whether what answers can give an answer in pieces."""
+        artifact = self.manifest.artifact(self.manifest.models[self._slot(slot)], self.folder)
+        if artifact.opener is None:
+            return False
+        stage = self._host.get(artifact.opener.stage).stage
+        settings = stage.Settings.model_validate(dict(artifact.opener.settings))
+        traits = self._host.guard(stage.name, "traits", lambda: stage.traits(settings))
+        return any("stream" in o.gives for o in traits.opens if o.covers(artifact.kind, artifact.format))
+
     def verify(self) -> list[str]:
         """One line for each part whose files are not what they were."""
         faults = []
@@ -92,21 +111,27 @@ class Bundle:
     def _prompt(self, question: str) -> tuple[list[Passage], list[Any]]:
         if not question.strip():
             raise InputError("the question is empty", "write a question")
-        passages: list[Passage] = []
-        if self.manifest.index:
-            if self._index is None:
-                self._index = self._open(self.manifest.artifact(self.manifest.index, self.folder))
-            passages = self._index.search([question])[0]
+        index = self._search()
+        passages = index.search([question])[0] if index is not None else []
         return passages, list(self.manifest.template.render(question, passages))
 
-    def _model(self, slot: str) -> ModelSession:
+    def _search(self) -> IndexSession | None:
+        if self._index is None and self.manifest.index:
+            self._index = self._open(self.manifest.artifact(self.manifest.index, self.folder))
+        return self._index
+
+    def _slot(self, slot: str) -> str:
         models = self.manifest.models
         if not slot:
             slot = "model" if "model" in models else next(iter(models), "")
         if slot not in models:
             raise InputError(f"the bundle has no model {slot!r}", f"it has: {', '.join(models) or 'none'}")
+        return slot
+
+    def _model(self, slot: str) -> ModelSession:
+        slot = self._slot(slot)
         if slot not in self._models:
-            self._models[slot] = self._open(self.manifest.artifact(models[slot], self.folder))
+            self._models[slot] = self._open(self.manifest.artifact(self.manifest.models[slot], self.folder))
         return self._models[slot]
 
     def _open(self, artifact: Artifact) -> Any:

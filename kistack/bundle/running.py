@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kistack.advisor.calibration import calibrate
 from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
+from kistack.bundle.runs import PLAN_FILE, RECORD_FILE
 from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
@@ -28,8 +29,6 @@ from kistack.storage.files import storing
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
-
-RECORD_FILE = "record.json"
 
 #: Distributions whose versions a record names, where they are installed.
 _NAMED = ("kistack", "torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf", "xllamacpp", "numpy")
@@ -48,7 +47,7 @@ def run(
     given = place.inputs(pipeline)
     with storing(folder, "writing the plan"):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "plan.json").write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
+        (folder / PLAN_FILE).write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
     execution = execute(
         pipeline, place.store, given, folder, hooks=place.host, on_event=on_event, fresh=fresh, final=False
     )

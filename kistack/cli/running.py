@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,6 @@ from kistack.reporting.numbers import DASH, percent, shown
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
-    from kistack.domain.records import RunRecord
 
 RunArgument = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or 'last'.")]
 
@@ -60,12 +58,9 @@ def run(
 
 
 def _detach(place: Workspace, plan: Path, *, fresh: bool, as_json: bool) -> None:
-    from kistack.execution.detach import launch
+    from kistack.bundle.runs import start_detached
 
-    run_dir = place.project.new_run()
-    command = [sys.executable, "-m", "kistack", "--quiet", "run", str(plan.absolute()), "-C", str(place.project.root)]
-    command += ["--over-limits", "--run-id", run_dir.name, *(["--fresh"] if fresh else [])]
-    pid = launch(command, run_dir, cwd=place.project.root)
+    run_dir, pid = start_detached(place.project, plan, fresh=fresh)
     out.result([Heading(run_dir.name)], {"schema": 1, "run": run_dir.name, "pid": pid}, as_json=as_json)
     out.say(f"watch it: kistack attach {run_dir.name}; stop it: kistack cancel {run_dir.name}")
 
@@ -129,30 +124,16 @@ def report(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
 ) -> None:
     """The report of a run: baselines beside the plan, predicted beside measured, step by step."""
+    from kistack.bundle.runs import read_record
     from kistack.reporting.verbs import report as render_report
     from kistack.storage.project import Project
 
     if form not in {"text", "md", "json"}:
         raise InputError(f"there is no report format {form!r}", "use text, md or json")
     project = Project.find(folder)
-    text = render_report(_record(project.run_folder(run)), form)  # type: ignore[arg-type]  # checked above
+    text = render_report(read_record(project.run_folder(run)), form)  # type: ignore[arg-type]  # checked above
     if output is not None:
         output.write_text(text, encoding="utf-8")
         out.say(f"written to {output}")
     else:
         out.text(text)
-
-
-def _record(run_dir: Path) -> RunRecord:
-    import json
-
-    from kistack.bundle.running import RECORD_FILE
-    from kistack.domain.records import RunRecord
-
-    path = run_dir / RECORD_FILE
-    if not path.is_file():
-        raise InputError(f"run {run_dir.name} has no record yet", f"watch it: kistack attach {run_dir.name}")
-    try:
-        return RunRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "run the plan again") from error

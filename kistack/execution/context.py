@@ -12,6 +12,7 @@ from kistack.domain.artifacts import Artifact
 from kistack.errors import PluginError, StepFailed
 from kistack.execution.events import EventLog, LogLine, Progress
 from kistack.execution.job import Job, load_stage
+from kistack.execution.meter import resident_bytes
 
 #: Progress is written at most this often, so that a tight loop does not spend its time on telling.
 _PROGRESS_SECONDS = 0.2
@@ -85,7 +86,16 @@ class WorkerContext:
             return
         self._told = now
         plain = {name: float(value) for name, value in numbers.items()}
-        self._events.write(Progress(key=self.job.key, done=float(done), total=float(total), unit=unit, numbers=plain))
+        self._events.write(
+            Progress(
+                key=self.job.key,
+                done=float(done),
+                total=float(total),
+                unit=unit,
+                numbers=plain,
+                memory=float(resident_bytes()),
+            )
+        )
 
     def log(self, message: str) -> None:
         """One line for the run's log."""

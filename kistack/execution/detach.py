@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,10 @@ _POLL_SECONDS = 0.1
 _HEAD, _PROGRESS, _LOG = 40, b'"event": "progress"', b'"event": "log"'
 
 _children: list[subprocess.Popen[bytes]] = []
+#: How those ended that were started here.
+_ended: dict[int, int] = {}
+#: So much of what a process said last is told when it ended without a word of its own.
+_LAST_WORDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ def launch(
     with storing(run_dir, "starting a run"):
         run_dir.mkdir(parents=True, exist_ok=True)
         log = (run_dir / LOG_FILE).open("ab")
+        written = os.fstat(log.fileno()).st_size
     with log:
         try:
             process = subprocess.Popen(
@@ -91,16 +97,20 @@ def launch(
             raise InputError(f"{command[0]} cannot be started: {error.strerror}", "name an existing program") from error
     # Kept so that a caller that lives on can reap it.
     _children.append(process)
-    with contextlib.suppress(psutil.Error):
-        note_process(run_dir, process.pid, command)
+    with contextlib.suppress(psutil.Error, OSError):
+        note_process(run_dir, process.pid, command, log=written)
     return process.pid
 
 
-def note_process(run_dir: Path, pid: int | None = None, command: Sequence[str] = ()) -> None:
-    """Write down which process (default: this one) drives a run."""
+def note_process(run_dir: Path, pid: int | None = None, command: Sequence[str] = (), log: int = 0) -> None:
+    """Write down which process (default: this one) drives a run, and from which byte of the run's log on it speaks."""
     process = psutil.Process(pid)
+    before = read_json(run_dir / _PROCESS_FILE)
+    if before is not None and before.get("pid") == process.pid:
+        log = int(before.get("log", log))
     document = {
         "schema": 1,
+        "log": log,
         "pid": process.pid,
         "started": process.create_time(),
         "machine": platform.node(),
@@ -141,19 +151,57 @@ class _Driver:
     began: float = 0.0
     alive: bool = False
     elsewhere: bool = False
+    log: int = 0
 
 
 def _driver(run_dir: Path) -> _Driver:
     for child in list(_children):
-        if child.poll() is not None:
-            _children.remove(child)
+        if (code := child.poll()) is not None:
+            _ended[child.pid] = code
+            # Another thread may look at the same moment.
+            with contextlib.suppress(ValueError):
+                _children.remove(child)
     noted = read_json(run_dir / _PROCESS_FILE)
     if noted is None:
         return _Driver()
     pid, began = int(noted["pid"]), float(noted["started"])
     if noted["machine"] != platform.node():
         return _Driver(pid, began, elsewhere=True)
-    return _Driver(pid, began, alive=is_running(pid, began))
+    return _Driver(pid, began, alive=is_running(pid, began), log=int(noted.get("log", 0)))
+
+
+def is_driven(run_dir: Path) -> bool:
+    """Whether a process drives this run, here or, for all that can be known, on another machine."""
+    driver = _driver(run_dir)
+    return driver.alive or driver.elsewhere
+
+
+def cause_of_death(run_dir: Path) -> str:
+    """Why the process of a run that was killed is gone: its signal, a restart of the machine, or its last words."""
+    driver = _driver(run_dir)
+    code = _ended.get(driver.pid)
+    words = _last_words(run_dir / LOG_FILE, driver.log)
+    if not driver.pid:
+        cause = "no process drives it"
+    elif code is not None and code < 0:
+        known = {s.value: s.name for s in signal.Signals}
+        cause = f"its process {driver.pid} was killed by signal {-code} ({known.get(-code, 'unknown')})"
+    elif code:
+        cause = f"its process {driver.pid} ended with status {code}"
+    elif driver.began and driver.began < psutil.boot_time():
+        cause = "the machine was restarted"
+    else:
+        cause = f"its process {driver.pid} was ended from outside, perhaps for want of memory"
+    return f"{cause}; its last words: {words}" if words else cause
+
+
+def _last_words(log: Path, start: int) -> str:
+    """The last lines of a log from some byte on: what stands before is of an earlier try."""
+    try:
+        text = log.read_bytes()[start:][-_LAST_WORDS:].decode(errors="replace")
+    except OSError:
+        return ""
+    return " / ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
 
 
 @dataclass
@@ -259,5 +307,5 @@ def cancel(run_dir: Path, *, wait: float = 10.0) -> RunStatus:
             time.sleep(_POLL_SECONDS)
         if step == "asked" and before.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(before.pid, 15)
+                os.kill(before.pid, signal.SIGTERM)
     return status_of(run_dir)

@@ -37,12 +37,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """A run begins; ``uses`` are its stages in order."""
+    """A run begins; ``uses`` are its stages in order, ``expected`` the seconds that each is expected to take."""
 
     name: ClassVar[str] = "run_started"
     run: str
     total: int
     uses: tuple[str, ...] = ()
+    expected: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress(Event):
-    """How far the step is; ``numbers`` such as loss or tokens_per_second."""
+    """How far the step is; ``numbers`` such as loss or tokens_per_second, ``memory`` the worker's resident bytes."""
 
     name: ClassVar[str] = "progress"
     key: str
@@ -69,6 +70,7 @@ class Progress(Event):
     total: float
     unit: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)
+    memory: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +173,7 @@ def from_line(line: str | bytes) -> Event | None:
         return None
     known = {f.name: document[f.name] for f in dataclasses.fields(cls) if f.name in document}
     with contextlib.suppress(TypeError):
-        if "uses" in known:
-            known["uses"] = tuple(known["uses"])
+        known.update({name: tuple(known[name]) for name in ("uses", "expected") if name in known})
         return cls(**known)
     return None
 

@@ -80,6 +80,13 @@ class TreeUsage:
     child_bytes: int
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process now; 0 where the system does not say."""
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process().memory_info().rss)
+    return 0
+
+
 def tree_usage(pid: int) -> TreeUsage | None:
     """What a process and its descendants have used; None when it is gone."""
     try:

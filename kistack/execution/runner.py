@@ -164,7 +164,8 @@ class _Run:
             self.store.pin(pin, [*(n.key for n in self.pipeline.nodes), *(a.digest for a in self.artifacts.values())])
             note_process(self.run_dir)
         uses = tuple(n.label for n in self.pipeline.nodes)
-        self.announcer.tell(RunStarted(run=run, total=len(uses), uses=uses))
+        expected = tuple(n.estimate.cost("seconds") for n in self.pipeline.nodes)
+        self.announcer.tell(RunStarted(run=run, total=len(uses), uses=uses, expected=expected))
         status, error = "done", None
         with self.stop.listening():
             try:

@@ -44,11 +44,11 @@ def run_page(record: RunRecord, *, versus: Mapping[str, SystemScore] | None = No
         page.append(Paragraph(f"Error: {record.error}"))
     systems = {**record.systems, **(versus or {})}
     if systems:
-        page += [Heading("Measured on held-out questions"), _systems(systems)]
+        page += [Heading("Measured on held-out questions"), systems_table(systems)]
         page += _comparisons(record.systems, versus or {}, metric)
         page += _unavailable(systems)
     if record.predicted and any(n.startswith("plan") for n in record.systems):
-        page += [Heading("Predicted and measured"), _predictions(record)]
+        page += [Heading("Predicted and measured"), predictions_table(record)]
     if record.steps:
         page += [Heading("Steps"), _steps(record.steps)]
         page += _facts(record.steps)
@@ -57,7 +57,8 @@ def run_page(record: RunRecord, *, versus: Mapping[str, SystemScore] | None = No
     return page
 
 
-def _systems(systems: Mapping[str, SystemScore]) -> Table:
+def systems_table(systems: Mapping[str, SystemScore]) -> Table:
+    """Every metric of every system with its interval."""
     known = {m for s in systems.values() for m in s.metrics}
     order = [m for m in _ORDER if m in known] + sorted(known - set(_ORDER))
     rows = []
@@ -104,7 +105,8 @@ def _unavailable(systems: Mapping[str, SystemScore]) -> list[Block]:
     return [Heading("Not available"), Bullets(tuple(lines))] if lines else []
 
 
-def _predictions(record: RunRecord) -> Table:
+def predictions_table(record: RunRecord) -> Table:
+    """What was predicted of the whole beside what was measured; the run must have measured what it delivers."""
     system = next(s for n, s in record.systems.items() if n.startswith("plan"))
     rows = []
     for cost, (metric, unit) in _MEASURED_BY.items():

@@ -1,8 +1,18 @@
 """The wizard on the toy project, with caches of its own."""
 
-import pytest
+import os
+from importlib import metadata
+from pathlib import Path
 
+import psutil
+import pytest
+from tui.piloting import write_distribution
+
+from kistack.bundle.workspace import Workspace
+from kistack.plugins.host import load_host
 from kistack.tui.session import Session
+
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +37,42 @@ def opened(session, toy_place):
     session.facts = dict(session.profile.facts)
     session.bench = Bench(session.scenario, session.profile, toy_place.host)
     return session
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on the path of this process and of its children, who have the same kistack."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    path = [str(folder), str(TESTS.parent), *map(str, TESTS.parent.glob("plugins/*/src"))]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    return folder
+
+
+@pytest.fixture
+def only_toys(site, monkeypatch):
+    """Toys as the only plugins, in this process and its children."""
+    real = [p.name for p in metadata.entry_points(group="kistack")]
+    monkeypatch.setenv("KISTACK_DISABLE_PLUGINS", ",".join(real))
+    write_distribution(site, "toys", toys=(TESTS / "toys.py").read_text())
+    return site
+
+
+@pytest.fixture
+def desk(only_toys, toy_project, tmp_path):
+    """The toy project at work, and what runs there ended with the test: runs outlive their wizard."""
+    yield Workspace.find(toy_project, host=load_host())
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "kistack" in " ".join(words) and any(str(tmp_path) in w for w in words):
+            process.kill()
+
+
+@pytest.fixture
+def desk_session(desk):
+    """A session with plugins that child processes have too."""
+    return Session(desk.project.root, host=desk.host)
 
 
 @pytest.fixture(autouse=True)

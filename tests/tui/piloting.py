@@ -3,7 +3,10 @@
 import asyncio
 import time
 
+from textual.widgets import OptionList
+
 from kistack.tui.app import WizardApp
+from kistack.tui.screens.modals import ChoiceModal
 
 SIZES = [(80, 24), (160, 50)]
 
@@ -50,6 +53,12 @@ class Wheel:
         self.app.action_go(step)
         await self.until(lambda: self.step == step)
 
+    async def choose(self, number):
+        """Choose from the list in front, once it is there."""
+        await self.until(lambda: isinstance(self.app.screen, ChoiceModal))
+        self.app.screen.query_one(OptionList).highlighted = number
+        await self.press("enter")
+
     @property
     def status(self):
         return str(self.app.shown.query_one("#status").render())
@@ -73,3 +82,14 @@ def drive(session, script, size=(120, 40)):
             return await script(Wheel(app, pilot))
 
     return asyncio.run(main())
+
+
+def write_distribution(site, name, **modules):
+    """A distribution of that name whose modules (source by name) are plugins."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    points = "".join(f"{module} = {module}\n" for module in modules)
+    (info / "entry_points.txt").write_text(f"[kistack]\n{points}")
+    for module, source in modules.items():
+        (site / f"{module}.py").write_text(source)
