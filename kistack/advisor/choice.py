@@ -149,7 +149,12 @@ def front(order: Sequence[Judged]) -> tuple[int, ...]:
     standing: list[_Axes] = []
     for axes in sorted(first):
         p, q, r, s, t = axes
-        if not any(a <= p and b <= q and c <= r and d <= s and e <= t for a, b, c, d, e in standing):
+        for place, (a, b, c, d, e) in enumerate(standing):
+            if a <= p and b <= q and c <= r and d <= s and e <= t:
+                # Who beats one mostly beats the next as well.
+                standing.insert(0, standing.pop(place))
+                break
+        else:
             standing.append(axes)
     return tuple(sorted(first[axes] for axes in standing))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kistack.advisor.candidates import Composed
@@ -188,9 +188,13 @@ class _Sitting:
         return Judged(candidate, option.number, case.prediction, self._upkeep(case, features))
 
     def _upkeep(self, case: _Case, features: Features) -> Upkeep:
-        if case.upkeep is None or case.upkeep[0] != self._queries:
-            assert case.found.pipeline is not None
+        assert case.found.pipeline is not None
+        if case.upkeep is None:
             case.upkeep = (self._queries, upkeep_of(self.profile, case.found.pipeline, features))
+        queries, upkeep = case.upkeep
+        if queries != self._queries:  # other traffic asks for nothing else anew
+            answering = self._queries * case.found.pipeline.estimate.cost("latency_seconds")
+            case.upkeep = (self._queries, replace(upkeep, answering=answering))
         return case.upkeep[1]
 
     def _features(self, case: _Case) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -81,7 +82,7 @@ class Plan(BaseModel):
             raise ValueError(f"plan schema {value} is newer than this kistack reads ({PLAN_SCHEMA})")
         return value
 
-    @property
+    @cached_property
     def techniques(self) -> tuple[str, ...]:
         """The kinds of its steps, in order, each once."""
         return tuple(dict.fromkeys(s.kind for s in self.steps))

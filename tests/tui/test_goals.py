@@ -60,12 +60,12 @@ def test_looking_says_what_advising_afresh_says(opened):
 
 CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.queries_per_day", "5000"),
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
-#: Seconds of processor time, as measured on two busy cores (0.17 to 0.58, the median 0.35); a tenth is what is wanted.
-#: The first value of a limit that was not stated takes longer: rules ask whether it is, so all is said anew.
-MOST = 0.6
+#: Seconds of processor time of the quickest change on two busy cores, where it was 0.14; a tenth is what is wanted. The
+#: first value of a limit that was not stated takes longer: rules ask whether it is, so all is said anew.
+MOST = 0.25
 
 
-def test_two_thousand_candidates_are_judged_again_in_less_than_a_second(tmp_path, monkeypatch):
+def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch):
     session = crowded_session(tmp_path, monkeypatch)
     count = len(session.bench.judgement.order)
     assert count >= 2000
@@ -78,5 +78,5 @@ def test_two_thousand_candidates_are_judged_again_in_less_than_a_second(tmp_path
         took.append(time.process_time() - start)
         assert len(found.judgement.order) == count
     print("ms:", [round(1000 * t) for t in took])
-    # The first may load what later ones have; a machine at work on other things may disturb one.
-    assert sorted(took)[len(took) // 2] < MOST
+    # Other work on the same cores can only add to the quickest.
+    assert min(took) < MOST
