@@ -14,7 +14,6 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static, Tree
 from textual.widgets.tree import TreeNode
-from textual_plotext import PlotextPlot
 
 from kistack.errors import KistackError
 from kistack.tui.facts import MARKS, Branch, FactRow, corpus_tree, sections, tally, timeline
@@ -22,6 +21,7 @@ from kistack.tui.plots import draw_timeline
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import ChoiceModal, Field, FormModal, Values
 from kistack.tui.stating import adopt, describe, save, stated, value_text
+from kistack.tui.widgets.plot import Plot
 from kistack.units import format_size
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ terminal v goes from facts to documents to freshness."""
             yield DataTable[Text](id="facts", cursor_type="row", zebra_stripes=False)
             with Vertical(id="side"):
                 yield Tree[None]("documents", id="corpus")
-                yield PlotextPlot(id="fresh")
+                yield Plot(id="fresh")
 
     def on_mount(self) -> None:
         """Set the columns, begin with the facts."""
@@ -243,7 +243,7 @@ terminal v goes from facts to documents to freshness."""
         self._plot()
 
     def _plot(self) -> None:
-        plot = self.query_one("#fresh", PlotextPlot)
+        plot = self.query_one("#fresh", Plot)
         found = timeline(self.session.facts, self._dates)
         if found is not None:
             draw_timeline(plot.plt, found, plot.size.width or 60)

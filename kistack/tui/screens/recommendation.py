@@ -12,7 +12,6 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
-from textual_plotext import PlotextPlot
 
 from kistack.errors import InputError
 from kistack.tui.board import (
@@ -32,6 +31,7 @@ from kistack.tui.plots import draw_dots, legend
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import Field, FormModal, LinesModal, PageModal, Values
 from kistack.tui.telling import changes_of, flip_lines, free_name, reason_lines, what_if_text, write_plan
+from kistack.tui.widgets.plot import Plot
 
 if TYPE_CHECKING:
     from kistack.advisor.judging import Bench
@@ -110,7 +110,7 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
         with Horizontal(id="board"):
             yield DataTable[Text](id="sets", cursor_type="row", zebra_stripes=False)
             with Vertical(id="side"):
-                yield PlotextPlot(id="plot")
+                yield Plot(id="plot")
                 with VerticalScroll(id="reasons"):
                     yield Static("", id="reasons-text")
                 with VerticalScroll(id="flips"):
@@ -191,7 +191,7 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
     def _plot(self) -> None:
         bench = self.session.bench
         if bench is not None:
-            plot = self.query_one("#plot", PlotextPlot)
+            plot = self.query_one("#plot", Plot)
             found = dots(bench.judgement, self._cost, self.row)
             draw_dots(plot.plt, found, plot.size.width or 60)
             plot.border_title = legend(found)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual_plotext import PlotextPlot
 
 from kistack.tui.run_view import SERIES, Series
-
-#: Below this many columns and lines there is no room for axes, and plotext fails.
-_LEAST = (24, 6)
-
-
-class Curve(PlotextPlot):
-    """A plot that stays empty where there is no room for it."""
-
-    def render(self) -> Any:
-        """The plot, or nothing."""
-        width, height = self.size
-        return super().render() if width >= _LEAST[0] and height >= _LEAST[1] else ""
+from kistack.tui.widgets.plot import Plot
 
 
 class Curves(Vertical):
     """One plot for each series below one another; on a small terminal only the chosen one."""
 
     DEFAULT_CSS = """
-    Curves > Curve { height: 1fr; min-height: 6; }
-    .-narrow Curves > Curve { display: none; }
-    .-narrow Curves > Curve.-chosen { display: block; }
+    Curves > Plot { height: 1fr; min-height: 6; }
+    .-narrow Curves > Plot { display: none; }
+    .-narrow Curves > Plot.-chosen { display: block; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's word
@@ -41,12 +27,12 @@ class Curves(Vertical):
     def compose(self) -> ComposeResult:
         """A plot for each series."""
         for number, name in enumerate(SERIES):
-            yield Curve(id=f"curve-{name}", classes="-chosen" if number == self._chosen else "")
+            yield Plot(id=f"curve-{name}", classes="-chosen" if number == self._chosen else "")
 
     def choose_next(self) -> None:
         """Show the next one where there is room for one."""
         self._chosen = (self._chosen + 1) % len(SERIES)
-        for number, plot in enumerate(self.query(Curve)):
+        for number, plot in enumerate(self.query(Plot)):
             plot.set_class(number == self._chosen, "-chosen")
         self.draw(self._series)
 
@@ -57,7 +43,7 @@ class Curves(Vertical):
     def draw(self, series: dict[str, Series]) -> None:
         """Draw what has changed and can be seen."""
         self._series = series
-        for plot, (name, label) in zip(self.query(Curve), SERIES.items(), strict=False):
+        for plot, (name, label) in zip(self.query(Plot), SERIES.items(), strict=False):
             points = series.get(name) or Series()
             mark = (len(points.times), points.times[-1] if points.times else -1.0)
             if not plot.display or self._drawn.get(name) == mark:
