@@ -21,13 +21,17 @@ Floats = NDArray[np.float64]
 #: Resampled values held in memory at once; bounds the bootstrap to a few tens of MB however many items there are.
 _BLOCK = 2_000_000
 
+#: Differences of this share of their spread are rounding.
+_NOTHING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class PairedResult:
     """The mean difference of two systems on the same items, with its interval.
 
     ``wins`` counts items on which the first is better, ``losses`` on which it is worse. ``failed`` counts items
-    on which either had no number (it entered as a failure). ``mean`` is first minus second.
+    on which either had no number (it entered as a failure). ``mean`` is first minus second, ``spread`` the standard
+    deviation of the differences.
     """
 
     mean: float
@@ -37,6 +41,7 @@ class PairedResult:
     losses: int
     ties: int
     failed: int = 0
+    spread: float = 0.0
 
     @property
     def count(self) -> int:
@@ -152,7 +157,33 @@ def paired_difference(
         losses=difference.size - wins - ties,
         ties=ties,
         failed=int((failed_first | failed_second).sum()),
+        spread=float(difference.std(ddof=1)) if difference.size > 1 else 0.0,
     )
+
+
+def items_needed(result: PairedResult, *, level: float = 0.95, power: float = 0.8) -> int | None:
+    """How many more items would show this difference, were it as large and as spread as it was here.
+
+    The sample size of a paired comparison of means, n = ((z_(1+level)/2 + z_power) · spread / mean)² (Cohen,
+    *Statistical Power Analysis for the Behavioral Sciences*, 1988, chapter 2): with n items in all, so many of a
+    hundred repetitions (``power``) give an interval that excludes zero. 0 where the difference is shown already, None
+    where no number would do: the means are equal, or nothing varied. It is worked out from a difference that is itself
+    uncertain, so take it for an order of magnitude.
+
+    Raises:
+        InputError: a level or power that makes no sense.
+
+    """
+    _check(level, 1)
+    if not 0 < power < 1:
+        raise InputError(f"power {power} is not between 0 and 1", "give for instance 0.8")
+    if result.shown:
+        return 0
+    if result.spread <= 0 or abs(result.mean) <= _NOTHING * result.spread:
+        return None
+    normal = NormalDist()
+    wanted = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
+    return max(1, math.ceil((wanted * result.spread / result.mean) ** 2) - result.count)
 
 
 def quantile_interval(
@@ -213,9 +244,15 @@ def _resamples(items: int, resamples: int, seed: int, width: int = 1) -> Iterato
 
 
 def _difference_interval(difference: Floats, level: float, resamples: int, seed: int) -> tuple[float, float]:
-    """BCa interval of the mean difference; a difference that never varies is its own interval."""
-    if np.all(difference == difference[0]):
-        return float(difference[0]), float(difference[0])
+    """BCa interval of the mean difference.
+
+    A difference that never varies is its own interval, unless one is right and the other wrong every time: then the
+    binomial bound holds, so that three wins out of three are no certainty.
+    """
+    first = float(difference[0])
+    if np.all(difference == first):
+        low, high = _constant_interval(abs(first), difference.size, level) if first else (0.0, 0.0)
+        return (low, high) if first >= 0 else (-high, -low)
     return bootstrap_interval(difference, level=level, resamples=resamples, seed=seed)
 
 
