@@ -130,9 +130,10 @@ def paired_difference(
     failure: float = 0.0,
     lower_is_better: bool = False,
 ) -> PairedResult:
-    """How much better ``a`` is than ``b`` on the same items (both (n,), same order): BCa on the differences.
+    """How much better ``a`` is than ``b`` on the same items (both (n,), same order).
 
-    Resampling items, not systems, lets what makes an item hard for both cancel out.
+    Comparing item by item, not system by system, lets what makes an item hard for both cancel out. The interval is BCa
+    on the differences; where every item is right or wrong it is that of two paired proportions.
 
     Raises:
         InputError: different numbers of items, or none.
@@ -144,8 +145,13 @@ def paired_difference(
         raise InputError(
             f"cannot pair {first.size} items with {second.size}", "compare systems that answered the same items"
         )
-    difference = with_failures(first, failure)[0] - with_failures(second, failure)[0]
-    low, high = _difference_interval(difference, level, resamples, seed)
+    one, other = with_failures(first, failure)[0], with_failures(second, failure)[0]
+    difference = one - other
+    _check(level, resamples)
+    if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
+        low, high = _proportions_interval(difference, level)
+    else:
+        low, high = _difference_interval(difference, level, resamples, seed)
     better = difference < 0 if lower_is_better else difference > 0
     ties = int((difference == 0).sum())
     wins = int(better.sum())
@@ -244,16 +250,26 @@ def _resamples(items: int, resamples: int, seed: int, width: int = 1) -> Iterato
 
 
 def _difference_interval(difference: Floats, level: float, resamples: int, seed: int) -> tuple[float, float]:
-    """BCa interval of the mean difference.
-
-    A difference that never varies is its own interval, unless one is right and the other wrong every time: then the
-    binomial bound holds, so that three wins out of three are no certainty.
-    """
+    """BCa interval of the mean difference; a difference that never varies is its own interval."""
     first = float(difference[0])
     if np.all(difference == first):
-        low, high = _constant_interval(abs(first), difference.size, level) if first else (0.0, 0.0)
-        return (low, high) if first >= 0 else (-high, -low)
+        return first, first
     return bootstrap_interval(difference, level=level, resamples=resamples, seed=seed)
+
+
+def _proportions_interval(difference: Floats, level: float) -> tuple[float, float]:
+    """Interval of the mean of differences (n,) between right-or-wrong items, each -1, 0 or 1.
+
+    Bonett and Price, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired
+    Data", JEBS 37 (2012). Of items that differ there are often only a handful, too few to resample: with 5 % won and
+    2 % lost of 40 items a bootstrap interval of 95 % covered 85 % (tests simulate it).
+    """
+    count = difference.size + 2
+    won, lost = (float((difference == side).sum() + 1) / count for side in (1, -1))
+    centre = won - lost
+    reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((won + lost - centre**2) / count)
+    mean = float(difference.mean())
+    return min(max(centre - reach, -1.0), mean), max(min(centre + reach, 1.0), mean)
 
 
 def _constant_interval(value: float, items: int, level: float) -> tuple[float, float]:

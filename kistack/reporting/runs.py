@@ -17,10 +17,12 @@ RUN_DOCUMENT_SCHEMA = 1
 
 #: Metrics in the order a reader asks for them; others follow by name.
 _ORDER = (
-    "contained", "exact_match", "f1", "judged_correct", "format_valid", "rouge_1", "rouge_2", "rouge_l",
-    "bleu", "chrf", "perplexity", "log_likelihood", "hallucination_rate", "lexical_support", "entailment", "citation_precision",
+    "contained", "exact_match", "f1", "judged_correct", "format_valid", "rouge_1", "rouge_2", "rouge_l", "bleu",
+    "chrf", "perplexity", "log_likelihood",
+    "hallucination_rate", "lexical_support", "entailment", "citation_precision",
     "abstention_accuracy", "answer_rate", "abstention_recall", "abstention_precision",
-    "recall@1", "recall@3", "recall@5", "precision@1", "precision@3", "precision@5", "ndcg@1", "ndcg@3", "ndcg@5", "mrr",
+    "recall@1", "recall@3", "recall@5", "precision@1", "precision@3", "precision@5",
+    "ndcg@1", "ndcg@3", "ndcg@5", "mrr",
     "latency_p50", "latency_p95", "first_token_p50", "tokens_per_second", "joules_per_answer", "peak_bytes", "bytes",
 )  # fmt: skip
 #: More questions than anyone would label.

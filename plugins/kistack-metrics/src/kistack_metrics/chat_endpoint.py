@@ -62,6 +62,7 @@ class ChatEndpoint:
             try:
                 return _text_of(self._post(body))
             except urllib.error.HTTPError as error:
+                error.close()  # it holds the connection
                 why = f"HTTP {error.code} {error.reason}"
                 if error.code not in _PASSING:
                     raise _refusal(self.url, error) from error
