@@ -71,6 +71,19 @@ def test_a_form_that_can_judge_nothing_is_refused(settings, said):
         FormatScoring(**settings)
 
 
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"$ref": "https://example.org/schema.json"}, "refers to 'https://example.org/schema.json'"),
+        ({"$ref": "#/$defs/none"}, "refers to '/\\$defs/none'|refers to"),
+        ({"pattern": "("}, "no regular expression|json_schema"),
+    ],
+)
+def test_a_schema_that_fails_on_the_way_says_what_is_wrong_and_fetches_nothing(answered, evaluate, schema, said):
+    with pytest.raises((StepFailed, ValidationError), match=said):
+        judged(answered, evaluate, ['"x"'], json_schema=schema)
+
+
 def test_it_runs_only_where_a_plan_names_it():
     stage = EvaluateFormat()
     assert stage.traits(FormatScoring()).opt_in

@@ -113,8 +113,11 @@ def _schema_check(settings: FormatScoring) -> Callable[[str], str]:
         return lambda _: ""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
-    validator = Draft202012Validator(settings.json_schema)
+    # A registry of nothing: a schema that refers elsewhere must not make this step fetch it.
+    validator = Draft202012Validator(settings.json_schema, registry=Registry())
 
     def check(text: str) -> str:
         fenced = _FENCED.fullmatch(text) if settings.fenced else None
@@ -122,7 +125,16 @@ def _schema_check(settings: FormatScoring) -> Callable[[str], str]:
             document = json.loads(fenced[1] if fenced else text, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             return f"not JSON ({error})"
-        worst = best_match(validator.iter_errors(document))
+        try:
+            worst = best_match(validator.iter_errors(document))
+        except Unresolvable as error:
+            raise StepFailed(
+                f"evaluate/format: json_schema refers to {error.ref!r}, which is not in it", "put it under $defs"
+            ) from error
+        except re.error as error:
+            raise StepFailed(
+                f"evaluate/format: a pattern in json_schema is no regular expression ({error})", "correct it"
+            ) from error
         return "" if worst is None else f"{worst.json_path}: {worst.message}"
 
     return check

@@ -17,7 +17,6 @@ from kistack.domain.prompt import Message
 from kistack.domain.records import Estimate
 from kistack.errors import StepFailed
 from kistack.plugins.stages import Context, Port, Settings, Stage, Traits
-from kistack_metrics.chat_endpoint import ChatEndpoint, RequestFailed, check_url
 from kistack_metrics.common import SCORES, estimate_scoring
 from kistack_metrics.reading import read_answers
 
@@ -68,6 +67,8 @@ class JudgeScoring(Settings):
     @field_validator("endpoint")
     @classmethod
     def _address(cls, value: str) -> str:
+        from kistack_metrics.chat_endpoint import check_url  # http and its like, which most runs do without
+
         return check_url(value)
 
 
@@ -147,6 +148,8 @@ def _verdicts(settings: JudgeScoring, ctx: Context, requests: Sequence[list[Mess
     """1 for correct, 0 for incorrect, NaN where no verdict came, in the order of ``requests``."""
     if not requests:
         return []
+    from kistack_metrics.chat_endpoint import ChatEndpoint, RequestFailed
+
     endpoint = ChatEndpoint(settings.endpoint, settings.model, _key(settings), settings.timeout, settings.tries)
 
     def judge(messages: list[Message]) -> float:
