@@ -47,6 +47,15 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_stated(name, draw, 
     assert 0.915 <= coverage(draw, truth) <= 0.985, name
 
 
+@pytest.mark.parametrize("items", [20, 150])
+def test_intervals_of_right_or_wrong_items_cover_every_share_as_stated(items):
+    bounds = [bootstrap_interval([1.0] * right + [0.0] * (items - right)) for right in range(items + 1)]
+    for share in (0.02, 0.05, 0.1, 0.3, 0.5, 0.8, 0.97):
+        chances = stats.binom.pmf(range(items + 1), items, share)
+        covered = sum(c for c, (low, high) in zip(chances, bounds, strict=True) if low <= share <= high)
+        assert covered >= 0.945, share
+
+
 def test_a_lower_level_covers_less():
     covered = coverage(lambda g: g.normal(0.0, 1.0, 80), 0.0, level=0.8)
     assert 0.73 <= covered <= 0.87
