@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -148,6 +147,8 @@ def _verdicts(settings: JudgeScoring, ctx: Context, requests: Sequence[list[Mess
     """1 for correct, 0 for incorrect, NaN where no verdict came, in the order of ``requests``."""
     if not requests:
         return []
+    from concurrent.futures import ThreadPoolExecutor
+
     from kistack_metrics.chat_endpoint import ChatEndpoint, RequestFailed
 
     endpoint = ChatEndpoint(settings.endpoint, settings.model, _key(settings), settings.timeout, settings.tries)
