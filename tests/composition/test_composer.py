@@ -297,52 +297,6 @@ def test_a_metric_the_runtime_cannot_give_is_said_to_be_unavailable(host, profil
     assert "evaluate/toy-perplexity" in pipeline.systems["baseline"].scores
 
 
-@pytest.fixture(scope="module")
-def choosy():
-    """A host with an evaluator that must be named."""
-    return load_host(entry_points=False, extra={"toys": toys, "named": Registers(evaluators=[toys.NamedScores])})
-
-
-@pytest.mark.parametrize(
-    ("evaluate", "expected"),
-    [
-        ((), {"evaluate/toy", "evaluate/toy-perplexity"}),
-        (("evaluate/named",), {"evaluate/named"}),
-        (("defaults", "evaluate/named"), {"evaluate/toy", "evaluate/toy-perplexity", "evaluate/named"}),
-        (("evaluate/toy",), {"evaluate/toy"}),
-    ],
-)
-def test_an_evaluator_may_ask_to_be_named(choosy, profile, evaluate, expected):
-    pipeline = compose(plan(evaluate=evaluate), profile, choosy)
-    assert set(pipeline.systems["baseline"].scores) == expected
-    assert not any("not installed" in note for note in pipeline.notes)
-
-
-def test_settings_of_an_evaluator_reach_it_and_change_its_key(choosy, profile):
-    keys = set()
-    for least in (1, 2, 3):
-        named = {"use": "evaluate/named", "with": {"least": least}}
-        pipeline = compose(Plan.model_validate({"evaluate": [named]}), profile, choosy)
-        [node] = [n for n in pipeline.nodes if n.label == "evaluate/named" and n.purpose == "evaluation"][:1]
-        assert node.settings.least == least
-        keys.add(node.key)
-    assert len(keys) == 3
-
-
-def test_a_wrong_setting_of_an_evaluator_is_told_once(choosy, profile):
-    wrong = Plan.model_validate({"evaluate": [{"use": "evaluate/named", "with": {"most": 1}}]})
-    with pytest.raises(PlanError) as caught:
-        compose(wrong, profile, choosy)
-    [problem] = problems(caught)
-    assert problem.message == "evaluate/named has no setting 'most'"
-    assert problem.where == "evaluate evaluate/named"
-
-
-def test_an_evaluator_that_is_not_installed_is_noted(host, profile):
-    pipeline = compose(plan(evaluate=("evaluate/none", "evaluate/toy")), profile, host)
-    assert "evaluator 'evaluate/none' is not installed" in pipeline.notes
-
-
 def test_spelled_out_defaults_and_positions_do_not_change_keys(host, profile):
     short = compose(plan("retrieve/toy", "tune/toy"), profile, host)
     long = compose(
