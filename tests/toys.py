@@ -4,6 +4,7 @@ A toy model is a JSON file. It answers a question from what it memorised, else, 
 word of the best passage, else with nothing.
 """
 
+import dataclasses
 import json
 import os
 import time
@@ -398,6 +399,20 @@ class FaultyScores(ToyScores):
 
     def run(self, settings, ctx):
         raise RuntimeError("broken on purpose")
+
+
+class NamedScoresSettings(Settings):
+    least: int = Field(default=1, ge=1, description="letters of an answer")
+
+
+class NamedScores(ToyScores):
+    """An evaluator that runs only where a plan names it, and talks to other machines."""
+
+    name = "evaluate/named"
+    Settings = NamedScoresSettings
+
+    def traits(self, settings):
+        return dataclasses.replace(super().traits(settings), opt_in=True, network=True)
 
 
 class Faulty:

@@ -145,12 +145,12 @@ def _prompt_too_long(pipeline: Pipeline, given: Bounds) -> Rejection | None:
 
 def _leaves(pipeline: Pipeline) -> list[Rejection]:
     """Stages that talk to other machines; fetching a model is no leak of the user's data."""
-    talking = [n for n in pipeline.steps if n.traits.network and n.purpose != "source"]
+    talking = {n.label: n for n in pipeline.nodes if n.traits.network and n.purpose != "source"}
     return [
         Rejection(
             "local_only", f"{n.label} talks to other machines", "nothing may leave this machine", "use a local stage"
         )
-        for n in talking
+        for n in talking.values()
     ]
 
 

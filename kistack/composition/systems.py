@@ -11,9 +11,10 @@ from kistack.composition.requests import Request, Unmet
 from kistack.composition.workbench import Workbench
 from kistack.domain.artifacts import Opener
 from kistack.domain.calibration import SERVING_KINDS
-from kistack.domain.plan import Plan
+from kistack.domain.plan import DEFAULT_EVALUATORS, Plan, Step
 from kistack.domain.records import Estimate
-from kistack.errors import Problem
+from kistack.errors import KistackError, Problem
+from kistack.plugins.stages import Stage
 
 #: Pairs shown in the few-shot baseline's prompt.
 FEW_SHOT = 3
@@ -74,24 +75,48 @@ def _measured(bench: Workbench, plan: Plan, system: System, shots: int, notes: l
     if system.index is not None:
         inner.slots["index"] = system.index
     answer = bench.host.get("answer/items").stage
-    settings = answer.Settings.model_validate({"few_shot": shots} if shots else {})
-    node = inner.place(Request(answer, settings, f"evaluate {system.name}", purpose="evaluation"))
+    asked = answer.Settings.model_validate({"few_shot": shots} if shots else {})
+    node = inner.place(Request(answer, asked, f"evaluate {system.name}", purpose="evaluation"))
     if node is None:
         bench.problems += inner.problems
         return system
     inner.slots["answers"] = Bound(Ref(node.key, "answers"), node.outputs["answers"])
     scores: dict[str, Ref] = {}
     unavailable: dict[str, str] = {}
-    for stage in bench.host.stages_of("evaluate"):
-        if plan.evaluate and stage.name not in plan.evaluate:
-            continue
+    for stage, entry in _evaluators(bench, plan):
         inner.problems = []
-        scored = inner.place(Request(stage, stage.Settings(), f"evaluate {system.name}", purpose="evaluation"))
+        settings = inner.settings_of(stage, entry.with_, f"evaluate {stage.name}")
+        if settings is None:
+            bench.problems += [p for p in inner.problems if p not in bench.problems]
+            continue
+        where = f"evaluate {system.name}"
+        scored = inner.place(Request(stage, settings, where, redirect=entry.from_, purpose="evaluation"))
         if scored is None:
             unavailable[stage.name] = inner.problems[0].message if inner.problems else "its input is missing"
         else:
             scores[stage.name] = Ref(scored.key, next(iter(scored.outputs)))
-    for name in plan.evaluate:
-        if name not in bench.host.stages and name not in notes:
-            notes.append(f"evaluator {name!r} is not installed")
+    for entry in plan.evaluate:
+        note = f"evaluator {entry.use!r} is not installed"
+        if entry.use not in bench.host.stages and entry.use != DEFAULT_EVALUATORS and note not in notes:
+            notes.append(note)
     return replace(system, answers=Ref(node.key, "answers"), scores=scores, unavailable=unavailable)
+
+
+def _evaluators(bench: Workbench, plan: Plan) -> list[tuple[Stage, Step]]:
+    """What scores the answers: what the plan names, and by default every evaluator that does not ask to be named."""
+    named = {entry.use: entry for entry in plan.evaluate}
+    defaults = not named or DEFAULT_EVALUATORS in named
+    wanted = []
+    for stage in bench.host.stages_of("evaluate"):
+        if stage.name in named:
+            wanted.append((stage, named[stage.name]))
+        elif defaults and not _asks_to_be_named(bench, stage):
+            wanted.append((stage, Step(use=stage.name)))
+    return wanted
+
+
+def _asks_to_be_named(bench: Workbench, stage: Stage) -> bool:
+    try:
+        return bench.host.traits(stage.name).opt_in
+    except KistackError:
+        return False  # what is wrong with it is told where it is placed

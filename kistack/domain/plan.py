@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PLAN_SCHEMA = 1
 
+#: Under ``evaluate``: every evaluator that runs when a plan names none.
+DEFAULT_EVALUATORS = "defaults"
+
 
 class Step(BaseModel):
     """One use of a stage.
@@ -63,7 +66,8 @@ class Plan(BaseModel):
     """Steps over slots, which start as the scenario's.
 
     ``base`` replaces the scenario's base model where it is not empty. ``deliver`` names the slots that make up
-    the bundle; ``evaluate`` the evaluators to run (empty: every one that fits).
+    the bundle; ``evaluate`` the evaluators to run, by name or with settings as a step has them (empty: every one that
+    fits, but for those that ask to be named; the name ``defaults`` stands for these beside others).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -73,7 +77,26 @@ class Plan(BaseModel):
     base: str = ""
     steps: tuple[Step, ...] = ()
     deliver: tuple[str, ...] = ("model",)
-    evaluate: tuple[str, ...] = ()
+    evaluate: tuple[Step, ...] = ()
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _with_settings(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple({"use": entry} if isinstance(entry, str) else entry for entry in value)
+
+    @field_validator("evaluate")
+    @classmethod
+    def _evaluators(cls, value: tuple[Step, ...]) -> tuple[Step, ...]:
+        for entry in value:
+            if entry.as_ or entry.select:
+                raise ValueError(f"{entry.use} under evaluate takes no 'as' and no 'select'; leave them out")
+        names = [entry.use for entry in value]
+        for use in names:
+            if names.count(use) > 1:
+                raise ValueError(f"{use} stands twice under evaluate; name it once")
+        return value
 
     @field_validator("schema_")
     @classmethod
@@ -96,5 +119,5 @@ class Plan(BaseModel):
         if self.deliver != ("model",):
             out["deliver"] = list(self.deliver)
         if self.evaluate:
-            out["evaluate"] = list(self.evaluate)
+            out["evaluate"] = [e.use if not (e.with_ or e.from_) else e.to_dict() for e in self.evaluate]
         return out

@@ -156,7 +156,9 @@ class Knowledge(_Part):
         description="a path, a list of paths, or a list of {path, part, erasable, per_user_access, licence, changes}",
     )
     pairs: Annotated[tuple[ScenarioPath, ...], BeforeValidator(_listed)] = Field(
-        (), description="JSONL or CSV files with question and answer (or answers), optionally gold, group, date, split"
+        (),
+        description="JSONL or CSV files with question and answer (or answers, or unanswerable: true), optionally gold, "
+        "group, date, split",
     )
     split: Split = Field(default_factory=Split, description="{test: 30%, by: document}")
     changes: Changes = Field(

@@ -23,6 +23,7 @@ knowledge:
   #   - {{path: changelog, changes: 2%/week}}    # where parts change at different rates, each may say so
   corpus: {corpus}
   # Labelled questions, JSONL or CSV: question, answer (or answers); optional gold (document ids), group, date, split.
+  # One that the documents do not answer: unanswerable: true instead of an answer.
   pairs: {pairs}
   split: {{test: 30%, by: auto}}    # auto · document · entity · declared
   changes: measured      # or a rate (2%/day), a half-life (90d), none

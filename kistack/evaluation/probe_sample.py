@@ -36,9 +36,10 @@ def sampled(train: Sequence[Pair], count: int) -> tuple[Pair, ...]:
 
     Never held-out items: they decide in the end whether a plan was worth it, and advice that had looked at them would
     be measured by what it was fitted to. The same pairs every time, spread over the files, and a larger sample holds
-    the smaller one.
+    the smaller one. What the documents do not answer is not asked.
     """
-    return tuple(sorted(train, key=lambda p: hashlib.sha256(f"{p.id}\n{p.question}".encode()).digest())[:count])
+    asked = [p for p in train if not p.unanswerable]
+    return tuple(sorted(asked, key=lambda p: hashlib.sha256(f"{p.id}\n{p.question}".encode()).digest())[:count])
 
 
 def bare_questions(pairs: Sequence[Pair], template: PromptTemplate) -> Questions:

@@ -19,8 +19,15 @@ SCORES_FILE = "scores.json"
 
 #: Metrics of which less is better; of every other one, more is.
 LOWER_IS_BETTER = frozenset(
-    {"perplexity", "latency_p50", "latency_p95", "first_token_p50", "peak_bytes", "bytes", "failed"}
-)
+    {
+        "perplexity", "latency_p50", "latency_p95", "first_token_p50", "query_p50", "peak_bytes", "bytes", "failed",
+        "hallucination_rate", "joules_per_answer", "judge_failed",
+    }
+)  # fmt: skip
+#: What an item that failed counts as, where 0 would be the best there is; of other metrics it is 0.
+_FAILURE = {"hallucination_rate": 1.0}
+#: Metrics whose numbers have no worst value: one that is missing leaves the whole metric without a number.
+_UNBOUNDED = frozenset({"perplexity", "log_likelihood"})
 
 
 @dataclass
@@ -38,14 +45,29 @@ class Scores:
     failed: list[str] = field(default_factory=list)
 
     def add_mean(self, metric: str, values: Sequence[float], unit: str = "") -> None:
-        """A metric whose total is the mean over all items (a failed one counts 0), with its bootstrap interval.
+        """A metric whose total is the mean over all items, with its bootstrap interval.
+
+        A failed item (NaN) counts as the worst value: 0, or 1 where less is better. A metric without a worst value
+        becomes unavailable.
 
         Raises:
             InputError: there are no items.
 
         """
-        self.items[metric] = with_failures(values)[0].tolist()
-        self.add_total(metric, mean_with_interval(values), unit, len(values))
+        filled, failed = with_failures(values, _FAILURE.get(metric, 0.0))
+        if failed and metric in _UNBOUNDED:
+            self.unavailable[metric] = f"{failed} of {len(values)} items failed, and no number stands for a failure"
+            return
+        self.items[metric] = filled.tolist()
+        self.add_total(metric, mean_with_interval(self.items[metric]), unit, len(values))
+
+    def add_part(self, metric: str, values: Sequence[float], reason: str) -> None:
+        """A mean over some of the items only, without numbers per item; ``reason`` says why there may be none."""
+        if values:
+            filled, _ = with_failures(values, _FAILURE.get(metric, 0.0))
+            self.add_total(metric, mean_with_interval(filled.tolist()), "", len(values))
+        else:
+            self.unavailable[metric] = reason
 
     def add_total(self, metric: str, value: tuple[float, float, float], unit: str = "", count: int = 1) -> None:
         """A metric whose total ``(value, low, high)`` was computed elsewhere; unavailable unless it is finite."""
@@ -147,7 +169,9 @@ def read_system(name: str, scores: Sequence[Artifact], answers: Artifact | None 
                     f"{artifact.path}: {metric} has {len(values)} items where {expected} were answered",
                     "run the evaluation again",
                 )
-            items[metric] = tuple(with_failures(values)[0].tolist())
+            filled, failed = with_failures(values, _FAILURE.get(metric, 0.0))
+            if not (failed and metric in _UNBOUNDED):
+                items[metric] = tuple(filled.tolist())
         metrics.update(found.totals)
         unavailable.update(found.unavailable)
     return SystemScore(

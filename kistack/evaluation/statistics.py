@@ -21,13 +21,17 @@ Floats = NDArray[np.float64]
 #: Resampled values held in memory at once; bounds the bootstrap to a few tens of MB however many items there are.
 _BLOCK = 2_000_000
 
+#: Differences of this share of their spread are rounding.
+_NOTHING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class PairedResult:
     """The mean difference of two systems on the same items, with its interval.
 
     ``wins`` counts items on which the first is better, ``losses`` on which it is worse. ``failed`` counts items
-    on which either had no number (it entered as a failure). ``mean`` is first minus second.
+    on which either had no number (it entered as a failure). ``mean`` is first minus second, ``spread`` the standard
+    deviation of the differences.
     """
 
     mean: float
@@ -37,6 +41,7 @@ class PairedResult:
     losses: int
     ties: int
     failed: int = 0
+    spread: float = 0.0
 
     @property
     def count(self) -> int:
@@ -125,9 +130,10 @@ def paired_difference(
     failure: float = 0.0,
     lower_is_better: bool = False,
 ) -> PairedResult:
-    """How much better ``a`` is than ``b`` on the same items (both (n,), same order): BCa on the differences.
+    """How much better ``a`` is than ``b`` on the same items (both (n,), same order).
 
-    Resampling items, not systems, lets what makes an item hard for both cancel out.
+    Comparing item by item, not system by system, lets what makes an item hard for both cancel out. The interval is BCa
+    on the differences; where every item is right or wrong it is that of two paired proportions.
 
     Raises:
         InputError: different numbers of items, or none.
@@ -139,8 +145,13 @@ def paired_difference(
         raise InputError(
             f"cannot pair {first.size} items with {second.size}", "compare systems that answered the same items"
         )
-    difference = with_failures(first, failure)[0] - with_failures(second, failure)[0]
-    low, high = _difference_interval(difference, level, resamples, seed)
+    one, other = with_failures(first, failure)[0], with_failures(second, failure)[0]
+    difference = one - other
+    _check(level, resamples)
+    if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
+        low, high = _proportions_interval(difference, level)
+    else:
+        low, high = _difference_interval(difference, level, resamples, seed)
     better = difference < 0 if lower_is_better else difference > 0
     ties = int((difference == 0).sum())
     wins = int(better.sum())
@@ -152,7 +163,33 @@ def paired_difference(
         losses=difference.size - wins - ties,
         ties=ties,
         failed=int((failed_first | failed_second).sum()),
+        spread=float(difference.std(ddof=1)) if difference.size > 1 else 0.0,
     )
+
+
+def items_needed(result: PairedResult, *, level: float = 0.95, power: float = 0.8) -> int | None:
+    """How many more items would show this difference, were it as large and as spread as it was here.
+
+    The sample size of a paired comparison of means, n = ((z_(1+level)/2 + z_power) · spread / mean)² (Cohen,
+    *Statistical Power Analysis for the Behavioral Sciences*, 1988, chapter 2): with n items in all, so many of a
+    hundred repetitions (``power``) give an interval that excludes zero. 0 where the difference is shown already, None
+    where no number would do: the means are equal, or nothing varied. It is worked out from a difference that is itself
+    uncertain, so take it for an order of magnitude.
+
+    Raises:
+        InputError: a level or power that makes no sense.
+
+    """
+    _check(level, 1)
+    if not 0 < power < 1:
+        raise InputError(f"power {power} is not between 0 and 1", "give for instance 0.8")
+    if result.shown:
+        return 0
+    if result.spread <= 0 or abs(result.mean) <= _NOTHING * result.spread:
+        return None
+    normal = NormalDist()
+    wanted = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
+    return max(1, math.ceil((wanted * result.spread / result.mean) ** 2) - result.count)
 
 
 def quantile_interval(
@@ -214,9 +251,25 @@ def _resamples(items: int, resamples: int, seed: int, width: int = 1) -> Iterato
 
 def _difference_interval(difference: Floats, level: float, resamples: int, seed: int) -> tuple[float, float]:
     """BCa interval of the mean difference; a difference that never varies is its own interval."""
-    if np.all(difference == difference[0]):
-        return float(difference[0]), float(difference[0])
+    first = float(difference[0])
+    if np.all(difference == first):
+        return first, first
     return bootstrap_interval(difference, level=level, resamples=resamples, seed=seed)
+
+
+def _proportions_interval(difference: Floats, level: float) -> tuple[float, float]:
+    """Interval of the mean of differences (n,) between right-or-wrong items, each -1, 0 or 1.
+
+    Bonett and Price, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired
+    Data", JEBS 37 (2012). Of items that differ there are often only a handful, too few to resample: with 5 % won and
+    2 % lost of 40 items a bootstrap interval of 95 % covered 85 % (tests simulate it).
+    """
+    count = difference.size + 2
+    won, lost = (float((difference == side).sum() + 1) / count for side in (1, -1))
+    centre = won - lost
+    reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((won + lost - centre**2) / count)
+    mean = float(difference.mean())
+    return min(max(centre - reach, -1.0), mean), max(min(centre + reach, 1.0), mean)
 
 
 def _constant_interval(value: float, items: int, level: float) -> tuple[float, float]:

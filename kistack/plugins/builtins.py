@@ -21,6 +21,7 @@ from kistack.domain.facts import Profile
 from kistack.domain.prompt import Passage, Prompt, template_of
 from kistack.domain.records import Estimate
 from kistack.errors import StepFailed
+from kistack.plugins.energy import EnergyMeter
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.sessions import Completion, IndexSession, ModelSession
 from kistack.plugins.stages import Context, Load, Out, Port, Settings, Stage, Traits
@@ -218,6 +219,7 @@ class AnswerItems(Stage):
         ]
         model: ModelSession = ctx.open("model")
         total = len(prompts)
+        meter = EnergyMeter()
         start = time.perf_counter()
         done = model.generate(
             prompts,
@@ -225,12 +227,13 @@ class AnswerItems(Stage):
             batch=settings.batch,
             on_done=lambda n: ctx.progress(n, total, "answers"),
         )
-        elapsed = time.perf_counter() - start
+        elapsed, joules = time.perf_counter() - start, meter.joules()
         out = ctx.out("answers")
         written = write_jsonl(out / ANSWERS_FILE, [_row(*r) for r in zip(items, found, done, strict=True)])
         singles = _answer_alone(ctx, model, prompts[: settings.latency_items], settings)
         searching = _search_alone(ctx, [i["question"] for i in items[: len(singles)]])
-        speed = _speed(singles, searching, done, elapsed)
+        energy = {"energy_unavailable": meter.unavailable} if joules is None else {"joules_per_answer": joules / total}
+        speed = {**_speed(singles, searching, done, elapsed), **energy}
         (out / SPEED_FILE).write_text(json.dumps(speed, sort_keys=True), encoding="utf-8")
         return {"answers": {"count": total, "bytes": written}}
 
@@ -277,6 +280,7 @@ def _row(item: Mapping[str, Any], passages: Sequence[Passage], done: Completion)
         "answers": item["answers"],
         "gold": item.get("gold", []),
         "group": item.get("group", ""),
+        **({"unanswerable": True} if item.get("unanswerable") else {}),
         "text": done.text,
         "passages": [asdict(p) for p in passages],
         "prompt_tokens": done.prompt_tokens,

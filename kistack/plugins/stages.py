@@ -112,6 +112,7 @@ class Traits:
     ``before`` / ``after`` / ``excludes``: patterns of stage names (``tune/*``) that must come later / earlier / not at
     all in one line of descent. ``agree``: facets on which two ports must agree, as ``(port, port, facet)``. ``needs``:
     numbers that must be large enough. ``packages``: importable modules it needs. ``auto``: the composer may put it in.
+    ``opt_in``: an evaluator that runs only where a plan names it, since it costs a lot or needs settings.
     ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the same numerics class give
     the same bytes. ``timed``: its result holds timings, so it is never reused across machines. ``network``: it talks to
     other machines when it runs.
@@ -127,6 +128,7 @@ class Traits:
     packages: tuple[str, ...] = ()
     opens: tuple[Opens, ...] = ()
     auto: bool = False
+    opt_in: bool = False
     seeded: bool = False
     deterministic: bool = True
     timed: bool = False

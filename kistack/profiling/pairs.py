@@ -22,6 +22,10 @@ from kistack.units import UnitError, parse_date
 MAX_PROBLEMS = 50
 
 _FORM = 'one object a line: {"question": "…", "answer": "…"} (or "answers": ["…", "…"])'
+#: The answer of a question that the documents do not answer, unless the pair words it otherwise: what a model is to
+#: learn to say.
+ABSTENTION = "I don't know."
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "held-out", "heldout", "held_out", "eval", "evaluation"), "test"),
@@ -37,7 +41,8 @@ class Pair:
     """A question with its accepted answers, best first.
 
     ``gold`` are ids of the documents that hold the answer, ``group`` the entity it is about, ``split`` what the user
-    declared (``train``, ``test`` or empty), ``where`` its file and line.
+    declared (``train``, ``test`` or empty), ``where`` its file and line. ``unanswerable``: the documents do not answer
+    it, so that the right thing is to say so; ``answers`` are then ways to say it.
     """
 
     id: str
@@ -48,10 +53,12 @@ class Pair:
     date: dt.date | None = None
     split: str = ""
     where: str = field(default="", compare=False)
+    unanswerable: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """One row of ``pairs.jsonl``."""
+        """One row of ``pairs.jsonl``; that a question has no answer stands in it only where it is so."""
         return {
+            **({"unanswerable": True} if self.unanswerable else {}),
             "id": self.id,
             "question": self.question,
             "answers": list(self.answers),
@@ -65,7 +72,10 @@ def read_pairs(paths: Sequence[Path]) -> tuple[Pair, ...]:
     """All pairs of these JSONL or CSV files, in their order.
 
     Recognized keys: ``question``, ``answer`` or ``answers``, ``gold``, ``group`` or ``entity``, ``date``, ``split``,
-    ``id``. In CSV several answers or gold ids are separated by ``|``. Other keys are left alone.
+    ``id``, ``unanswerable``. In CSV several answers or gold ids are separated by ``|``. Other keys are left alone.
+
+    A question that the documents do not answer is marked ``unanswerable: true``. It needs no answer and names no gold
+    document; an answer that stands there is how the house says that it does not know (else ``ABSTENTION``).
 
     Raises:
         DataError: a file is missing or not text.
@@ -153,9 +163,15 @@ class _PairReader:
             self._problem(where, f"no question (found: {keys[:80]})", _FORM)
             question = ""
         answers = self._texts(where, row, "answers", _listed(row.get("answers")) + _listed(row.get("answer")))
-        if not answers and known == len(self.problems):
-            self._problem(where, f"no answer to {question[:100]!r}", _FORM)
         gold = self._texts(where, row, "gold", _listed(row.get("gold")))
+        unanswerable = self._flag(where, row.get("unanswerable"))
+        if unanswerable and gold:
+            self._problem(where, f"unanswerable, yet gold names {gold[0]!r}", "remove one of the two")
+        if unanswerable and not answers:
+            answers = (ABSTENTION,)
+        if not answers and known == len(self.problems):
+            hint = f'{_FORM}; if the documents do not answer it: "unanswerable": true'
+            self._problem(where, f"no answer to {question[:100]!r}", hint)
         split = self._split(where, row.get("split"))
         date = self._date(where, row.get("date"))
         group = str(row.get("group") or row.get("entity") or "").strip()
@@ -165,7 +181,7 @@ class _PairReader:
         if question and (first := self._ids.setdefault(ident, where)) != where and row.get("id"):
             self._problem(where, f"the id {ident!r} stands twice (first at {first})", "give every pair its own id")
         if known == len(self.problems):
-            self.pairs.append(Pair(ident, question, answers, gold, group, date, split, where))
+            self.pairs.append(Pair(ident, question, answers, gold, group, date, split, where, unanswerable))
 
     def _once(self, where: str, question: str, date: dt.date | None) -> None:
         key = (question_key(question), date)
@@ -183,15 +199,23 @@ class _PairReader:
         return tuple(dict.fromkeys(t for t in texts if t))
 
     def _split(self, where: str, value: object) -> str:
-        if value in {None, ""}:
+        if value in (None, ""):  # a list is no key of a set
             return ""
         split = _SPLITS.get(str(value).strip().lower())
         if split is None:
             self._problem(where, f"split {value!r} is not accepted", "accepted: train, test")
         return split or ""
 
+    def _flag(self, where: str, value: object) -> bool:
+        if value in (None, ""):  # a list is no key of a set
+            return False
+        flag = _FLAGS.get(str(value).strip().lower())
+        if flag is None:
+            self._problem(where, f"unanswerable {value!r} is not accepted", "accepted: true, false")
+        return flag or False
+
     def _date(self, where: str, value: object) -> dt.date | None:
-        if value in {None, ""}:
+        if value in (None, ""):  # a list is no key of a set
             return None
         try:
             return parse_date(value)

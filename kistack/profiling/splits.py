@@ -177,8 +177,10 @@ def _ties(pair: Pair, by: str) -> Iterable[str]:
 def answers_in_corpus(pairs: Sequence[Pair], corpus: Corpus) -> tuple[float, int]:
     """Share of pairs of which an accepted answer stands in its gold documents (in any document where none is named).
 
-    Returns the share and how many pairs it is of: an evenly spaced sample where corpus and pairs are large.
+    Returns the share and how many pairs it is of: an evenly spaced sample where corpus and pairs are large. Pairs that
+    are declared unanswerable are not looked for.
     """
+    pairs = [p for p in pairs if not p.unanswerable]
     texts = {d.id: d.text for d in corpus.documents}
     characters = sum(map(len, texts.values()))
     stride = max(1, (len(pairs) * characters) // _SEARCH_BUDGET + 1)
@@ -217,6 +219,8 @@ def split_facts(split: PairSplit, template: PromptTemplate, corpus: Corpus | Non
     }
     words = sum(len(p.answers[0].split()) for p in pairs) / count
     asked = sum(len(p.question.split()) for p in pairs) / count
+    if unanswerable := sum(p.unanswerable for p in pairs):
+        facts["pairs.unanswerable"] = measured(unanswerable, "pairs that say that the documents do not answer them")
     facts |= {
         "pairs.identity": measured(identity(split.train, template), "SHA-256 of the training pairs and the wording"),
         "pairs.train_bytes": measured(train["bytes"], "the training pairs as kistack keeps them", "B"),
@@ -242,8 +246,8 @@ def split_facts(split: PairSplit, template: PromptTemplate, corpus: Corpus | Non
 
 
 def _answer_facts(pairs: Sequence[Pair]) -> dict[str, Fact]:
-    """What kind of answers these are: short spans, or one of few labels."""
-    answers = [p.answers[0].strip() for p in pairs]
+    """What kind of answers these are: short spans, or one of few labels. To abstain is neither."""
+    answers = [p.answers[0].strip() for p in [p for p in pairs if not p.unanswerable] or pairs]
     short = sum(len(a.split()) <= SHORT_WORDS and "\n" not in a for a in answers) / len(answers)
     distinct = len({a.casefold().rstrip(".") for a in answers})
     labels = distinct <= MOST_LABELS and distinct * FEWEST_PER_LABEL <= len(answers)

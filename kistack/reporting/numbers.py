@@ -9,9 +9,17 @@ from kistack.domain.records import Measurement
 from kistack.units import format_count, format_duration, format_size
 
 #: Metrics between 0 and 1 that are shown in percent.
-SHARES = frozenset({"contained", "exact_match", "f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage"})
+SHARES = frozenset(
+    {
+        "contained", "exact_match", "f1", "rouge_l", "rouge_1", "rouge_2", "mrr", "coverage",
+        "lexical_support", "entailment", "hallucination_rate", "citation_precision", "format_valid", "judged_correct",
+        "judge_agreement", "abstention_accuracy", "answer_rate", "abstention_recall", "abstention_precision",
+    }
+)  # fmt: skip
+#: What comes before the number of passages in the names of shares.
+_RANKED = ("recall@", "precision@", "ndcg@")
 DASH = "-"
-_UNITS = frozenset({"B", "s", "1/s", "USD"})
+_UNITS = frozenset({"B", "s", "1/s", "USD", "J"})
 #: From here on counts are rounded.
 _MANY = 1_000_000
 
@@ -75,7 +83,7 @@ def percent(value: float) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether a metric lies between 0 and 1 and is shown in percent."""
-    return metric in SHARES or metric.startswith("recall@")
+    return metric in SHARES or metric.startswith(_RANKED)
 
 
 def metric_text(metric: str, m: Measurement) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from kistack.domain.records import RunRecord, StepRecord, SystemScore
 from kistack.errors import InputError
 from kistack.evaluation.scoring import compare
-from kistack.evaluation.statistics import PairedResult
+from kistack.evaluation.statistics import PairedResult, items_needed
 from kistack.reporting.blocks import Block, Bullets, Code, Heading, Page, Paragraph, Table
 from kistack.reporting.numbers import DASH, is_share, metric_text, ratio, shown, with_raw
 
@@ -17,9 +17,16 @@ RUN_DOCUMENT_SCHEMA = 1
 
 #: Metrics in the order a reader asks for them; others follow by name.
 _ORDER = (
-    "contained", "exact_match", "f1", "rouge_l", "bleu", "perplexity", "recall@1", "recall@3", "recall@5", "mrr",
-    "latency_p50", "latency_p95", "first_token_p50", "tokens_per_second", "peak_bytes", "bytes",
+    "contained", "exact_match", "f1", "judged_correct", "format_valid", "rouge_1", "rouge_2", "rouge_l", "bleu",
+    "chrf", "perplexity", "log_likelihood",
+    "hallucination_rate", "lexical_support", "entailment", "citation_precision",
+    "abstention_accuracy", "answer_rate", "abstention_recall", "abstention_precision",
+    "recall@1", "recall@3", "recall@5", "precision@1", "precision@3", "precision@5",
+    "ndcg@1", "ndcg@3", "ndcg@5", "mrr",
+    "latency_p50", "latency_p95", "first_token_p50", "tokens_per_second", "joules_per_answer", "peak_bytes", "bytes",
 )  # fmt: skip
+#: More questions than anyone would label.
+_TOO_MANY = 100_000
 #: Predicted cost to the metric that measures it.
 _MEASURED_BY = {
     "latency_seconds": ("latency_p50", "s"),
@@ -87,11 +94,21 @@ def _comparisons(own: Mapping[str, SystemScore], versus: Mapping[str, SystemScor
 def difference_text(metric: str, result: PairedResult) -> str:
     """A paired difference in words: points with interval, wins and losses, and whether it shows anything."""
     scale, unit = (100, " points") if is_share(metric) else (1, "")
-    clear = result.low > 0 or result.high < 0
     return (
         f"{scale * result.mean:+.1f}{unit} [{scale * result.low:+.1f}, {scale * result.high:+.1f}], "
-        f"{result.wins} won, {result.losses} lost, {result.ties} equal" + ("" if clear else ": no difference shown")
+        f"{result.wins} won, {result.losses} lost, {result.ties} equal"
+        + ("" if result.shown else f": {_undecided(result)}")
     )
+
+
+def _undecided(result: PairedResult) -> str:
+    """That no difference is shown, and what would settle it."""
+    more = items_needed(result)
+    if more is None:
+        return "no difference shown"
+    if more > _TOO_MANY:
+        return f"no difference shown, nor would {_TOO_MANY:,} more questions show one of this size"
+    return f"no difference shown; about {float(f'{more:.2g}'):,.0f} more questions would show one of this size"
 
 
 def _unavailable(systems: Mapping[str, SystemScore]) -> list[Block]:

@@ -1,9 +1,12 @@
 import pytest
+import toys
 
 from kistack.bundle.admission import admit, over_limits
 from kistack.bundle.workspace import Workspace
 from kistack.domain.plan import Plan, Step
 from kistack.errors import PlanError
+from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.host import load_host
 
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy")))
 
@@ -55,3 +58,17 @@ def test_a_plan_that_is_only_slow_is_told_and_runs(toy_project, toy_host):
     assert "1 s allowed" in line
     assert place.run(pipeline).status == "done"
     assert line in said
+
+
+def test_an_evaluator_that_sends_answers_away_is_refused_where_nothing_may_leave(toy_project):
+    class Named:
+        @hookimpl
+        def kistack_register_evaluators(self):
+            return [toys.NamedScores]
+
+    host = load_host(entry_points=False, extra={"toys": toys, "named": Named()})
+    place = limited(toy_project, host, "local_only: yes")
+    named = Plan(steps=PLAN.steps, evaluate=({"use": "evaluate/named"},))
+    with pytest.raises(PlanError, match="evaluate/named talks to other machines"):
+        place.admit(place.compose(named), where="plan.yaml")
+    place.admit(place.compose(PLAN), where="plan.yaml")

@@ -30,7 +30,7 @@ plans = st.builds(
     texts,
     st.lists(steps, max_size=4),
     st.lists(names, max_size=3),
-    st.lists(names, max_size=3),
+    st.lists(names, max_size=3, unique=True),
 )
 
 
@@ -66,6 +66,33 @@ def test_a_selection_is_written_only_where_there_is_one(tmp_path):
     path.write_text("steps:\n- {use: tune/x, select: ['!']}\n")
     with pytest.raises(PlanError, match="'!' names no part of the corpus"):
         load_plan(path)
+
+
+def test_evaluators_are_written_by_name_or_with_their_settings(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("steps: []\nevaluate:\n- defaults\n- {use: evaluate/format, with: {pattern: '[0-9]+'}}\n")
+    plan = load_plan(path)
+    assert [e.use for e in plan.evaluate] == ["defaults", "evaluate/format"]
+    assert plan.evaluate[1].with_ == {"pattern": "[0-9]+"}
+    written = plan.to_dict()["evaluate"]
+    assert written == ["defaults", {"use": "evaluate/format", "with": {"pattern": "[0-9]+"}}]
+    assert Plan.model_validate(plan.to_dict()) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[evaluate/a, evaluate/a]", "evaluate/a stands twice under evaluate"),
+        ("[{use: evaluate/a, as: b}]", "evaluate/a under evaluate takes no 'as'"),
+        ("[{use: evaluate/a, wiht: {}}]", "unknown key 'evaluate[0].wiht'"),
+    ],
+)
+def test_evaluators_that_make_no_sense_are_refused_with_their_line(tmp_path, text, said):
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"steps: []\nevaluate: {text}\n")
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    assert said in str(caught.value)
 
 
 def test_shared_values_are_written_out():

@@ -40,6 +40,11 @@ def test_all_pairs_are_asked_where_there_are_few():
     assert len(sampled([pair(n) for n in range(3)], 40)) == 3
 
 
+def test_what_the_documents_do_not_answer_is_not_asked():
+    without = Pair("n", "Who?", ("I don't know.",), unanswerable=True)
+    assert sampled([without, pair(1)], 40) == (pair(1),)
+
+
 @hypothesis.given(st.integers(0, 600), st.integers(0, 600))
 def test_a_gold_passage_is_short_and_holds_the_answer(before, after):
     text = " ".join(["word"] * before + ["Answer", "Five!"] + ["other"] * after)

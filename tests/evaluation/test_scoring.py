@@ -147,3 +147,39 @@ def test_a_metric_without_items_cannot_be_compared_and_the_others_are_named():
     assert caught.value.hint == "compare by one of: f1"
     with pytest.raises(InputError, match="no number per item"):
         compare(system("a", f1=[1]), system("b"), "f1")
+
+
+# --- failures
+
+
+def test_a_failed_item_is_the_worst_there_is_whichever_way_the_metric_runs():
+    scores = Scores()
+    scores.add_mean("contained", [1.0, math.nan])
+    scores.add_mean("hallucination_rate", [0.0, math.nan])
+    assert scores.items == {"contained": [1.0, 0.0], "hallucination_rate": [0.0, 1.0]}
+    assert scores.totals["hallucination_rate"].value == 0.5
+
+
+def test_a_metric_without_a_worst_value_has_no_number_once_an_item_failed():
+    scores = Scores()
+    scores.add_mean("log_likelihood", [-3.0, math.nan])
+    assert scores.totals == scores.items == {}
+    assert "1 of 2 items failed" in scores.unavailable["log_likelihood"]
+
+
+def test_numbers_that_another_evaluator_left_out_are_filled_alike(tmp_path):
+    text = '{"items": {"hallucination_rate": [0.0, null], "perplexity": [3.0, null]}, "totals": {}}'
+    (tmp_path / "scores.json").write_text(text)
+    system = read_system("plan", [artifact(tmp_path)])
+    assert system.items == {"hallucination_rate": (0.0, 1.0)}
+    assert system.metrics["hallucination_rate"].value == 0.5
+    assert "perplexity" in system.unavailable
+
+
+def test_a_mean_of_some_items_has_no_numbers_per_item():
+    scores = Scores()
+    scores.add_part("answer_rate", [1.0, 0.0, 1.0], "")
+    scores.add_part("abstention_recall", [], "no item is unanswerable")
+    assert scores.totals["answer_rate"].count == 3
+    assert scores.items == {}
+    assert scores.unavailable == {"abstention_recall": "no item is unanswerable"}

@@ -12,6 +12,7 @@ from kistack.evaluation.statistics import (
     PairedResult,
     bootstrap_interval,
     bootstrap_totals,
+    items_needed,
     mean_with_interval,
     median_interval,
     paired_difference,
@@ -44,6 +45,15 @@ def coverage(draw, truth, runs=300, **options):
 )
 def test_the_interval_covers_the_true_mean_about_as_often_as_stated(name, draw, truth):
     assert 0.915 <= coverage(draw, truth) <= 0.985, name
+
+
+@pytest.mark.parametrize("items", [20, 150])
+def test_intervals_of_right_or_wrong_items_cover_every_share_as_stated(items):
+    bounds = [bootstrap_interval([1.0] * right + [0.0] * (items - right)) for right in range(items + 1)]
+    for share in (0.02, 0.05, 0.1, 0.3, 0.5, 0.8, 0.97):
+        chances = stats.binom.pmf(range(items + 1), items, share)
+        covered = sum(c for c, (low, high) in zip(chances, bounds, strict=True) if low <= share <= high)
+        assert covered >= 0.945, share
 
 
 def test_a_lower_level_covers_less():
@@ -157,8 +167,15 @@ def test_noise_alone_is_shown_about_one_time_in_twenty():
     assert shown / 300 < 0.09
 
 
-def test_the_same_answers_differ_by_exactly_nothing():
-    assert paired_difference([1.0, 0.0, 1.0], [1.0, 0.0, 1.0]) == PairedResult(0.0, 0.0, 0.0, 0, 0, 3)
+def test_the_same_scores_differ_by_exactly_nothing():
+    assert paired_difference([0.7, 0.0, 1.0], [0.7, 0.0, 1.0]) == PairedResult(0.0, 0.0, 0.0, 0, 0, 3)
+
+
+def test_items_right_alike_differ_by_nothing_as_far_as_so_few_can_tell():
+    few, many = (paired_difference([1.0, 0.0] * n, [1.0, 0.0] * n) for n in (5, 100))
+    assert few.mean == many.mean == 0.0
+    assert few.low < many.low < 0.0 < many.high < few.high < 0.4
+    assert not few.shown
 
 
 def test_wins_turn_round_where_lower_is_better():
@@ -193,6 +210,88 @@ def test_an_interval_is_as_wide_whatever_the_unit(scale):
     values = np.random.default_rng(4).normal(1.0, 0.5, 40)
     low, high = bootstrap_interval(values, resamples=300)
     assert bootstrap_interval(values * scale, resamples=300) == pytest.approx((low * scale, high * scale), rel=1e-9)
+
+
+# --- differences that are not shown
+
+
+@pytest.mark.parametrize(
+    ("name", "draw", "truth"),
+    [
+        (
+            "right or wrong, 8 points apart",
+            lambda g, n: ((h := g.random(n)) < 0.68, np.where(g.random(n) < 0.85, h, g.random(n)) < 0.60),
+            0.08,
+        ),
+        ("few items differ", lambda g, n: ((h := g.random(n)) < 0.93, h < 0.90), 0.03),
+        ("nothing apart", lambda g, n: (g.random(n) < 0.3, g.random(n) < 0.3), 0.0),
+        ("shares", lambda g, n: ((h := g.beta(2, 2, n)), np.clip(h - 0.1 * g.random(n), -1, 1)), 0.05),
+    ],
+)
+@pytest.mark.parametrize("items", [20, 40, 200])
+def test_the_interval_of_a_difference_covers_it_about_as_often_as_stated(name, draw, truth, items):
+    generator = np.random.default_rng(13)
+    hits = 0
+    for run in range(400):
+        a, b = (np.asarray(side, dtype=float) for side in draw(generator, items))
+        result = paired_difference(a, b, resamples=500, seed=run)
+        hits += result.low <= truth <= result.high
+    # Exact intervals of right or wrong items cannot cover less than stated without often covering more.
+    assert hits / 400 >= 0.93, name
+
+
+def test_so_many_items_show_such_a_difference_about_as_often_as_said():
+    generator = np.random.default_rng(14)
+    mean, spread = 0.06, 0.45
+    known = PairedResult(mean, -0.01, 0.13, 0, 0, 100, spread=spread)
+    needed = 100 + items_needed(known)
+    assert needed == pytest.approx((1.959964 + 0.841621) ** 2 * (spread / mean) ** 2, abs=1)
+    shown = 0
+    for run in range(300):
+        difference = generator.normal(mean, spread, needed)
+        shown += paired_difference(difference, np.zeros(needed), resamples=400, seed=run).shown
+    assert 0.74 <= shown / 300 <= 0.86
+
+
+def test_a_difference_that_is_shown_needs_no_more_items():
+    result = paired_difference([1.0] * 60 + [0.0] * 40, [0.0] * 60 + [0.0] * 40)
+    assert result.shown
+    assert items_needed(result) == 0
+
+
+def test_a_smaller_difference_needs_more_items():
+    wide = items_needed(PairedResult(0.04, -0.02, 0.1, 0, 0, 50, spread=0.4))
+    narrow = items_needed(PairedResult(0.02, -0.04, 0.08, 0, 0, 50, spread=0.4))
+    assert narrow > 3 * wide > 0
+    assert items_needed(PairedResult(0.04, -0.02, 0.1, 0, 0, 50, spread=0.4), power=0.95) > wide
+
+
+def test_equal_means_are_settled_by_no_number_of_items():
+    assert items_needed(paired_difference([1.0, 0.0, 1.0], [1.0, 0.0, 1.0])) is None
+    assert items_needed(paired_difference([1.0, 0.0], [0.0, 1.0])) is None
+    assert items_needed(paired_difference([1.0], [0.5])) == 0
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_a_power_without_meaning_is_refused(power):
+    with pytest.raises(InputError, match="power"):
+        items_needed(PairedResult(0.1, -0.1, 0.3, 0, 0, 10, spread=1.0), power=power)
+
+
+def test_three_wins_of_three_are_no_certainty():
+    won, lost = paired_difference([1.0] * 3, [0.0] * 3), paired_difference([0.0] * 3, [1.0] * 3)
+    assert not won.shown
+    assert (won.low, won.high) == pytest.approx((-lost.high, -lost.low))
+    assert won.high == 1.0
+    assert paired_difference([1.0] * 8, [0.0] * 8).shown
+
+
+def test_the_interval_of_two_paired_proportions_is_the_published_one():
+    # Bonett and Price 2012: of 100 pairs 14 won and 4 lost, (15 - 5) / 102 and its error by hand.
+    a, b = [1.0] * 14 + [0.0] * 86, [0.0] * 14 + [1.0] * 4 + [0.0] * 82
+    result = paired_difference(a, b)
+    centre, error = 10 / 102, math.sqrt((20 / 102 - (10 / 102) ** 2) / 102)
+    assert (result.low, result.high) == pytest.approx((centre - 1.959964 * error, centre + 1.959964 * error))
 
 
 # --- sums over items

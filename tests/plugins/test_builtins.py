@@ -114,6 +114,20 @@ def test_answers_carry_passages_tokens_and_times(pairs, tmp_path):
     assert {r["unit"] for r in ctx.reports} == {"answers", "single answers"}
 
 
+def test_that_a_question_has_no_answer_travels_with_its_answer(tmp_path):
+    folder = tmp_path / "items"
+    folder.mkdir()
+    write_jsonl(folder / "pairs.jsonl", [PAIRS[0], {**PAIRS[1], "unanswerable": True}])
+    ctx = LocalContext(
+        tmp_path, {"items": artifact("items", folder)}, {"model": toys.ToySession({"knows": {}, "reads": False})}
+    )
+    made = run_stage(AnswerItems(), ctx, AnswerSettings(latency_items=0))["answers"]
+    rows = list(read_jsonl(made.path / "answers.jsonl"))
+    assert [r.get("unanswerable") for r in rows] == [None, True]
+    speed = json.loads((made.path / "speed.json").read_text())
+    assert ("joules_per_answer" in speed) != ("energy_unavailable" in speed)
+
+
 def test_without_an_index_the_question_stands_alone(pairs, tmp_path):
     ctx = LocalContext(
         tmp_path,

@@ -8,6 +8,7 @@ import pytest
 from kistack.domain.prompt import PromptTemplate, template_of
 from kistack.errors import DataError, InvalidInput
 from kistack.profiling.pairs import (
+    ABSTENTION,
     InvalidPairs,
     Pair,
     identity,
@@ -162,3 +163,49 @@ def test_the_identity_follows_pairs_and_wording():
     assert identity([Pair("1", "What?", ("x",), where="elsewhere:3")], PromptTemplate()) == base
     assert identity([Pair("1", "What?", ("y",))], PromptTemplate()) != base
     assert identity([pair], PromptTemplate(system="")) != base
+
+
+# --- questions that the documents do not answer
+
+
+def test_a_question_may_say_that_the_documents_do_not_answer_it(tmp_path):
+    rows = [
+        {"question": "Who?", "unanswerable": True},
+        {"question": "When?", "unanswerable": "yes", "answer": "That is not in our notes."},
+        {"question": "What?", "unanswerable": False, "answer": "this"},
+    ]
+    first, second, third = read_pairs([write(tmp_path, "\n".join(map(json.dumps, rows)))])
+    assert first.unanswerable
+    assert first.answers == (ABSTENTION,)
+    assert second.answers == ("That is not in our notes.",)
+    assert not third.unanswerable
+    assert first.to_json()["unanswerable"] is True
+    assert "unanswerable" not in third.to_json()
+
+
+def test_a_table_may_say_so_too(tmp_path):
+    text = "question,answer,unanswerable\nWho?,,true\nWhat?,this,\n"
+    first, second = read_pairs([write(tmp_path, text, "pairs.csv")])
+    assert (first.unanswerable, second.unanswerable) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"question": "Who?", "unanswerable": "maybe"}, "unanswerable 'maybe' is not accepted"),
+        ({"question": "Who?", "unanswerable": []}, "unanswerable [] is not accepted"),
+        ({"question": "Who?", "unanswerable": True, "gold": "a.md"}, "unanswerable, yet gold names 'a.md'"),
+        ({"question": "Who?", "unanswerable": False}, "no answer to 'Who?'"),
+        ({"question": "Who?", "answer": "x", "split": []}, "split [] is not accepted"),
+    ],
+)
+def test_what_contradicts_itself_is_told_with_a_remedy(tmp_path, row, said):
+    with pytest.raises(InvalidPairs) as caught:
+        read_pairs([write(tmp_path, json.dumps(row))])
+    [problem] = [p for p in caught.value.problems if said in p.message]
+    assert problem.hint
+
+
+def test_that_a_question_has_no_answer_is_part_of_what_the_pairs_are():
+    one, two = Pair("1", "q", (ABSTENTION,)), Pair("1", "q", (ABSTENTION,), unanswerable=True)
+    assert identity([one], PromptTemplate()) != identity([two], PromptTemplate())

@@ -115,6 +115,17 @@ def test_answers_are_looked_for_in_gold_documents_as_whole_words():
     assert answers_in_corpus(pairs, corpus) == (0.6, 5)
 
 
+def test_what_the_documents_do_not_answer_is_not_looked_for_in_them():
+    corpus = Corpus((Document("a", "A", "The version is 7.0.72."),))
+    pairs = [Pair("1", "q1", ("7.0.72",), ("a",)), Pair("2", "q2", ("I don't know.",), unanswerable=True)]
+    assert answers_in_corpus(pairs, corpus) == (1.0, 1)
+    facts = split_facts(PairSplit((pairs[0],), (pairs[1],)), PromptTemplate(), corpus)
+    assert facts["pairs.unanswerable"].value == 1
+    assert facts["pairs.distinct_answers"].value == 1
+    alone = split_facts(PairSplit((), (pairs[1],)), PromptTemplate(), corpus)
+    assert alone["pairs.answers_in_corpus"].value == 0
+
+
 def test_facts_of_pairs():
     corpus = Corpus((Document("a", "A", "yes"),))
     pairs = [Pair(str(n), f"is it {n}?", ("yes",), ("a",) if n else ("z",), f"g{n}") for n in range(10)]

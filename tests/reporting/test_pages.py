@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,13 @@ from kistack.domain.facts import Profile as Facts
 from kistack.domain.facts import assumed, declared, measured
 from kistack.domain.plan import Plan, Step
 from kistack.domain.records import Estimate, Measurement, RunRecord, StepRecord, SystemScore
+from kistack.evaluation.statistics import PairedResult
 from kistack.reporting.advice import advice_document, advice_page
 from kistack.reporting.blocks import Bullets, Code, Heading, Paragraph, Table
 from kistack.reporting.markdown import render as as_markdown
 from kistack.reporting.numbers import fact_text, metric_text, percent, ratio, shown, significant
 from kistack.reporting.profiles import profile_page
-from kistack.reporting.runs import run_document, run_page, step_document
+from kistack.reporting.runs import difference_text, run_document, run_page, step_document
 from kistack.reporting.terminal import as_text
 
 
@@ -148,6 +150,19 @@ def test_further_systems_stand_beside_the_run(record):
     retrieve = {"retrieve": system("retrieve", [1.0] * 8 + [0.0] * 12)}
     text = as_text(run_page(record, versus=retrieve), 200)
     assert "plan against retrieve, contained: +35.0 points" in text
+
+
+def test_a_difference_that_is_not_shown_says_how_many_questions_would_settle_it(record):
+    near = {"near": system("near", [1.0] * 12 + [0.0] * 6 + [1.0] * 2)}
+    text = as_text(run_page(record, versus=near), 300)
+    assert re.search(r"no difference shown; about [1-9][\d,]* more questions would show one of this size", text)
+
+
+def test_a_difference_too_small_to_be_worth_showing_says_so():
+    result = PairedResult(0.0001, -0.1, 0.1, 5, 5, 90, spread=0.5)
+    assert difference_text("contained", result).endswith(
+        "no difference shown, nor would 100,000 more questions show one of this size"
+    )
 
 
 def test_equal_systems_show_no_difference(record):

@@ -6,6 +6,8 @@ from kistack.domain.artifacts import Artifact
 from kistack.evaluation.scoring import read_scores
 from kistack.testing import LocalContext, run_stage
 
+from .judging import Endpoint
+
 
 def row(number, **more):
     base = {
@@ -48,3 +50,18 @@ def evaluate(tmp_path):
         return read_scores(made["scores"].path)
 
     return run
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """Start a chat endpoint of this machine; see ``judging.Endpoint``."""
+    started = []
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+    def start(reply):
+        started.append(Endpoint(reply))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

@@ -36,9 +36,20 @@ def test_an_item_without_an_answer_is_wrong_and_named(answered, evaluate):
     scores = evaluate(EvaluateAnswers(), {"answers": answered([row(0), row(1, text=None)])})
     assert scores.failed == ["q1"]
     assert scores.totals["failed"].value == 1.0
-    for metric in ("contained", "exact_match", "f1", "rouge_l"):
+    for metric in ("contained", "exact_match", "f1", "rouge_1", "rouge_2", "rouge_l", "chrf"):
         assert scores.items[metric][1] == 0.0
     assert "q1" in evaluate.context.lines[0]
+
+
+def test_an_item_without_an_answer_in_the_documents_is_right_where_the_system_abstains(answered, evaluate):
+    said = {"answers": ["That is not in our notes."], "unanswerable": True}
+    texts = ("I don't know.", "That is not in our notes", "8.1.29", "", None)
+    rows = [row(n, text=text, **said) for n, text in enumerate(texts)]
+    scores = evaluate(EvaluateAnswers(), {"answers": answered(rows)})
+    for metric in ("contained", "exact_match", "f1"):
+        assert scores.items[metric] == [1.0, 1.0, 0.0, 1.0, 0.0]
+    assert scores.items["chrf"][1] > 90
+    assert scores.failed == ["q4"]
 
 
 def test_short_answers_have_no_bleu_and_long_ones_do(answered, evaluate):

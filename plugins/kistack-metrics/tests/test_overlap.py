@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from kistack_metrics.overlap import bleu, corpus_bleu, is_measurable, rouge_l
+from kistack_metrics.overlap import bleu, corpus_bleu, is_measurable, rouge
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
@@ -31,19 +31,18 @@ def pairs():
     return mutated(references, 2), [(r, *sentences(n % 3, 1, 20, n)) for n, r in enumerate(references)]
 
 
-def test_rouge_l_is_that_of_the_reference_package(pairs):
+@pytest.mark.parametrize(("metric", "name"), [("rouge_1", "rouge1"), ("rouge_2", "rouge2"), ("rouge_l", "rougeL")])
+def test_rouge_is_that_of_the_reference_package(pairs, metric, name):
     texts, references = pairs
-    scorer = RougeScorer(["rougeL"])
-    for text, accepted, found in zip(texts, references, rouge_l(texts, references), strict=True):
-        assert found == scorer.score_multi(list(accepted), text)["rougeL"].fmeasure
+    scorer = RougeScorer([name])
+    for text, accepted, found in zip(texts, references, rouge(texts, references)[metric], strict=True):
+        assert found == scorer.score_multi(list(accepted), text)[name].fmeasure
 
 
-def test_rouge_l_of_known_texts():
-    assert rouge_l(["the cat sat", "dog", ""], [["the cat sat down"], ["cat"], ["cat"]]) == [
-        pytest.approx(2 * 0.75 / 1.75),
-        0.0,
-        0.0,
-    ]
+def test_rouge_of_known_texts():
+    found = rouge(["the cat sat", "dog", ""], [["the cat sat down"], ["cat"], ["cat"]])
+    assert found["rouge_l"] == found["rouge_1"] == [pytest.approx(2 * 0.75 / 1.75), 0.0, 0.0]
+    assert found["rouge_2"] == [pytest.approx(2 * 2 / 3 / (1 + 2 / 3)), 0.0, 0.0]
 
 
 def test_corpus_bleu_is_that_of_sacrebleu(pairs):

@@ -60,6 +60,9 @@ def test_perplexity_weighs_items_by_their_tokens(items, evaluate):
     assert scores.items["perplexity"] == pytest.approx([math.exp(0.2), math.exp(0.4), math.exp(0.1)])
     assert scores.totals["perplexity"].low < scores.totals["perplexity"].high
     assert scores.totals["perplexity"].count == 3
+    assert scores.items["log_likelihood"] == pytest.approx([-0.6, -0.4, -0.1])
+    assert scores.totals["log_likelihood"].value == pytest.approx(-1.1 / 3)
+    assert scores.totals["log_likelihood"].unit == "nats"
     prompt, answer = model.asked[0]
     assert answer == "ab cd ef"
     assert prompt == PromptTemplate().render("one?")
@@ -71,7 +74,7 @@ def test_of_many_items_an_even_sample_is_scored(items, evaluate):
     scores = evaluate(EvaluatePerplexity(), {"items": items(rows)}, PerplexityScoring(most=4), {"model": model})
     assert [answer for _, answer in model.asked] == ["a", "aaa", "aaaaaa", "aaaaaaaa"]
     assert scores.totals["perplexity"].count == 4
-    assert "perplexity" not in scores.items
+    assert scores.items == {}
     whole = evaluate(EvaluatePerplexity(), {"items": items(rows)}, PerplexityScoring(most=0), {"model": Model()})
     assert len(whole.items["perplexity"]) == 10
 
@@ -116,7 +119,8 @@ def test_an_answer_without_a_probability_is_not_averaged_away(items, evaluate, b
     scores = evaluate(EvaluatePerplexity(), {"items": items(ROWS)}, sessions={"model": Failing()})
     assert scores.failed == ["a"]
     assert "a" in scores.unavailable["perplexity"]
-    assert "perplexity" not in scores.totals
+    assert scores.totals == {}
+    assert "a" in scores.unavailable["log_likelihood"]
 
 
 def test_no_items_and_incomplete_items_are_refused(items, evaluate):

@@ -1,3 +1,6 @@
+import math
+
+import pytest
 from kistack_metrics.retrieval_stage import EvaluateRetrieval, RetrievalScoring
 
 from .conftest import row
@@ -19,13 +22,16 @@ def test_recall_and_rank(answered, evaluate):
     assert scores.items["recall@3"] == [1.0, 1.0, 0.0, 0.0]
     assert scores.items["mrr"] == [1.0, 0.5, 0.0, 0.0]
     assert scores.totals["recall@3"].value == 0.5
-    assert scores.unavailable == {"recall@5": "at most 3 passages were retrieved for a question"}
+    assert scores.items["precision@3"] == [pytest.approx(1 / 3), pytest.approx(1 / 3), 0.0, 0.0]
+    assert scores.items["ndcg@3"] == [1.0, pytest.approx(1 / math.log2(3)), 0.0, 0.0]
+    why = "at most 3 passages were retrieved for a question"
+    assert scores.unavailable == {"recall@5": why, "precision@5": why, "ndcg@5": why}
 
 
 def test_a_system_without_passages_is_unavailable_with_the_reason(answered, evaluate):
     scores = evaluate(EvaluateRetrieval(), {"answers": answered([row(0), row(1)])})
     assert scores.totals == {}
-    assert set(scores.unavailable) == {"recall@1", "recall@3", "recall@5", "mrr"}
+    assert {"recall@1", "precision@3", "ndcg@5", "mrr"} <= set(scores.unavailable)
     assert all("without passages" in reason for reason in scores.unavailable.values())
 
 

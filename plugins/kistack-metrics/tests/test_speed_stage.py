@@ -22,8 +22,16 @@ def test_quantiles_and_single_numbers(answered, evaluate):
     assert scores.totals["first_token_p50"].value == pytest.approx(0.05)
     assert scores.totals["tokens_per_second"].value == 112.5
     assert scores.totals["peak_bytes"].unit == "B"
-    assert scores.unavailable == {"query_p50": "it was not timed"}
+    assert scores.unavailable == {"query_p50": "it was not timed", "joules_per_answer": "it was not measured"}
     assert scores.items == {}
+
+
+def test_energy_is_told_where_the_machine_reports_it_and_else_why_not(answered, evaluate):
+    scores = evaluate(EvaluateSpeed(), {"answers": answered([row(0)], {"joules_per_answer": 3.5})})
+    assert (scores.totals["joules_per_answer"].value, scores.totals["joules_per_answer"].unit) == (3.5, "J")
+    speed = {"energy_unavailable": "this machine reports no energy"}
+    scores = evaluate(EvaluateSpeed(), {"answers": answered([row(0)], speed)})
+    assert scores.unavailable["joules_per_answer"] == "this machine reports no energy"
 
 
 def test_what_was_not_measured_is_unavailable(answered, evaluate):

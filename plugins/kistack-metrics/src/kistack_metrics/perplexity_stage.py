@@ -1,4 +1,4 @@
-"""``evaluate/perplexity``: how probable the model finds the gold answers."""
+"""``evaluate/perplexity``: how probable the model finds the gold answers, by token and as a whole."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from kistack_metrics.reading import read_items
 if TYPE_CHECKING:
     from kistack.evaluation.scoring import Scores
 
+_METRICS = ("perplexity", "log_likelihood")
+
 #: exp() of more overflows.
 _MOST_NATS = 700.0
 
@@ -39,19 +41,21 @@ class PerplexityScoring(Settings):
 
 
 class EvaluatePerplexity(Stage):
-    """Perplexity of the first gold answer of each item, given its prompt.
+    """Perplexity and log-likelihood of the first gold answer of each item, given its prompt.
 
     exp(-Σ log p / Σ tokens): natural-log probabilities of the answer's tokens given the prompt and the tokens before,
     summed over all items and divided by the number of answer tokens of all items (a long answer weighs more). The
     prompt is the items' own wording in the model's chat template, with the passages that the system's index returns
     where it has one, else those that the items carry, if any; its tokens are not scored. Whether the end-of-turn token
     counts as part of the answer is the runtime's choice, so compare perplexities of one runtime and vocabulary only.
-    Lower is better, 1 is certainty. Of more than ``most`` items only so many are scored (its interval narrows slowly,
-    its time grows with every prompt); there are numbers per item only where all of them are.
+    Lower is better, 1 is certainty. The log-likelihood is Σ log p of a whole answer in nats, averaged over items: every
+    answer weighs alike, and a long one is less probable; 0 is certainty. Of more than ``most`` items only so many are
+    scored (its interval narrows slowly, its time grows with every prompt); there are numbers per item only where all of
+    them are.
     """
 
     name = "evaluate/perplexity"
-    summary = "perplexity of the gold answers given their prompts"
+    summary = "perplexity and log-likelihood of the gold answers given their prompts"
     libraries = ("numpy",)
     Settings = PerplexityScoring
 
@@ -87,7 +91,7 @@ class EvaluatePerplexity(Stage):
             peak += index.serves(Load()).cost("peak_bytes")
         count = items.fact("count", 100.0)
         share = min(1.0, settings.most / count) if settings.most and count else 1.0
-        return estimate_scoring(items, 1, seconds * share, 10.0, peak)
+        return estimate_scoring(items, len(_METRICS), seconds * share, 10.0, peak)
 
     def run(self, settings: PerplexityScoring, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Score every gold answer and write ``scores.json``."""
@@ -107,12 +111,15 @@ class EvaluatePerplexity(Stage):
         scores = scoring.Scores(failed=[str(i["id"]) for i, f in zip(items, found, strict=True) if _is_bad(f)])
         if scores.failed:
             shown = ", ".join(scores.failed[:10])
-            scores.unavailable["perplexity"] = f"{len(scores.failed)} answers got no probability: {shown}"
+            why = f"{len(scores.failed)} answers got no probability: {shown}"
+            scores.unavailable.update(dict.fromkeys(_METRICS, why))
         else:
             _add_perplexity(scores, found)
+            scores.add_mean("log_likelihood", [f.total for f in found], "nats")
             if len(items) < len(held):
                 # Numbers per item are compared item by item, so they stand for all of them or for none.
-                del scores.items["perplexity"]
+                for metric in _METRICS:
+                    del scores.items[metric]
         return {"scores": {"bytes": scores.write(ctx.out("scores")), "count": len(items)}}
 
 

@@ -16,7 +16,8 @@ from kistack.errors import DataError, StoreError
 class Answer:
     """One answered question.
 
-    ``text`` is None where no answer came; ``found`` are the documents of its passages, best first.
+    ``text`` is None where no answer came; ``found`` are the documents of its passages, best first, ``passages`` their
+    texts. ``unanswerable``: the documents do not answer it, and ``answers`` are ways to say so.
     """
 
     id: str
@@ -25,6 +26,18 @@ class Answer:
     gold: tuple[str, ...]
     text: str | None
     found: tuple[str, ...]
+    passages: tuple[str, ...] = ()
+    unanswerable: bool = False
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """What answers the question; nothing does where it is unanswerable."""
+        return () if self.unanswerable else self.answers
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The item's own ways to say that there is no answer."""
+        return self.answers if self.unanswerable else ()
 
 
 def read_answers(folder: Path) -> list[Answer]:
@@ -85,6 +98,8 @@ def _answer(row: Mapping[str, Any], where: str) -> Answer:
             gold=tuple(map(str, row.get("gold") or ())),
             text=text if isinstance(text, str) else None,
             found=tuple(str(p.get("document", "")) for p in row.get("passages") or ()),
+            passages=tuple(str(p.get("text", "")) for p in row.get("passages") or ()),
+            unanswerable=row.get("unanswerable") is True,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{where}: this is no answer ({error!r})", "run the evaluation again") from error

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.plugins.stages import Context, Port, Settings, Stage, Traits
 from kistack_metrics.common import SCORES, estimate_scoring
-from kistack_metrics.ranking import recall_at, reciprocal_rank
+from kistack_metrics.ranking import ndcg_at, precision_at, recall_at, reciprocal_rank
 from kistack_metrics.reading import Answer, read_answers
 
 if TYPE_CHECKING:
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 class RetrievalScoring(Settings):
     """How found passages are judged."""
 
-    cutoffs: tuple[int, ...] = Field(
-        default=(1, 3, 5), min_length=1, max_length=10, description="numbers of passages to compute recall at"
+    cutoffs: tuple[PositiveInt, ...] = Field(
+        default=(1, 3, 5),
+        min_length=1,
+        max_length=10,
+        description="numbers of passages to compute recall, precision and nDCG at",
     )
 
 
 class EvaluateRetrieval(Stage):
-    """Recall at k and mean reciprocal rank, by the documents that the found passages come from."""
+    """Recall, precision and nDCG at k and mean reciprocal rank, by the documents that the passages come from."""
 
     name = "evaluate/retrieval"
-    summary = "recall at k and mean reciprocal rank of the retrieved passages"
+    summary = "recall, precision and nDCG at k and mean reciprocal rank of the retrieved passages"
     libraries = ("numpy",)
     Settings = RetrievalScoring
 
@@ -44,7 +47,7 @@ class EvaluateRetrieval(Stage):
 
     def estimate(self, settings: RetrievalScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Reading the answers. Measured: 0.3 s and 70 MB for the worker."""
-        return estimate_scoring(inputs["answers"], len(settings.cutoffs) + 1, 5e-4, 0.1, 53e6)
+        return estimate_scoring(inputs["answers"], 3 * len(settings.cutoffs) + 1, 5e-4, 0.1, 53e6)
 
     def run(self, settings: RetrievalScoring, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Score the passages of every answer that has gold documents."""
@@ -55,13 +58,9 @@ class EvaluateRetrieval(Stage):
         judged = [a for a in answers if a.gold]
         reason = _missing(answers, judged)
         for k in sorted(set(settings.cutoffs)):
-            _add(
-                scores,
-                f"recall@{k}",
-                [recall_at(a.found, a.gold, k) for a in judged],
-                len(answers),
-                reason or _too_few(answers, k),
-            )
+            for name, measure in (("recall", recall_at), ("precision", precision_at), ("ndcg", ndcg_at)):
+                values = [measure(a.found, a.gold, k) for a in judged]
+                _add(scores, f"{name}@{k}", values, len(answers), reason or _too_few(answers, k))
         _add(scores, "mrr", [reciprocal_rank(a.found, a.gold) for a in judged], len(answers), reason)
         if judged and len(judged) < len(answers):
             ctx.log(f"retrieval is judged on {len(judged)} of {len(answers)} items: the others name no gold document")
@@ -78,7 +77,7 @@ def _missing(answers: Sequence[Answer], judged: Sequence[Answer]) -> str:
 
 
 def _too_few(answers: Sequence[Answer], k: int) -> str:
-    """Why recall at ``k`` would only repeat recall at a smaller cutoff; empty if it would not."""
+    """Why a number at ``k`` would only repeat that of a smaller cutoff; empty if it would not."""
     most = max(len(a.found) for a in answers)
     return f"at most {most} passages were retrieved for a question" if most < k else ""
 

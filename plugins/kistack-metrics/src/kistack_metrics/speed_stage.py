@@ -21,14 +21,14 @@ _QUANTILES = {
     "query_p50": ("query_seconds", 0.5),
 }
 #: Metrics that were measured once: metric to unit.
-_SINGLES = {"tokens_per_second": "1/s", "peak_bytes": "B"}
+_SINGLES = {"tokens_per_second": "1/s", "joules_per_answer": "J", "peak_bytes": "B"}
 
 
 class EvaluateSpeed(Stage):
-    """Latency p50 and p95, time to the first token, search time, tokens per second and peak memory."""
+    """Latency p50 and p95, time to the first token, search time, tokens per second, energy and peak memory."""
 
     name = "evaluate/speed"
-    summary = "latency p50 and p95, time to first token, tokens per second, peak memory"
+    summary = "latency p50 and p95, time to first token, tokens per second, energy, peak memory"
     libraries = ("numpy",)
 
     def traits(self, settings: Settings) -> Traits:
@@ -61,7 +61,8 @@ class EvaluateSpeed(Stage):
             if isinstance(value, int | float) and value > 0:
                 scores.add_total(metric, (float(value),) * 3, unit)
             else:
-                scores.unavailable[metric] = "it was not measured"
+                why = speed.get("energy_unavailable") if metric == "joules_per_answer" else None
+                scores.unavailable[metric] = str(why or "it was not measured")
         return {
             "scores": {"bytes": scores.write(ctx.out("scores")), "count": len(_seconds(speed.get("latency_seconds")))}
         }
