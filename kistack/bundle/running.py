@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kistack.advisor.calibration import calibrate
+from kistack.bundle.archive import PROFILE_FILE, RECORD_FILE
 from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
 from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
@@ -28,8 +29,6 @@ from kistack.storage.files import storing
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
-
-RECORD_FILE = "record.json"
 
 #: Distributions whose versions a record names, where they are installed.
 _NAMED = ("kistack", "torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf", "xllamacpp", "numpy")
@@ -49,6 +48,7 @@ def run(
     with storing(folder, "writing the plan"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "plan.json").write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
+        (folder / PROFILE_FILE).write_text(json.dumps(place.profile().to_json()), encoding="utf-8")
     execution = execute(
         pipeline, place.store, given, folder, hooks=place.host, on_event=on_event, fresh=fresh, final=False
     )
