@@ -46,7 +46,7 @@ class KeptRun:
         document = None if self.folder is None else read_json(self.folder / PROFILE_FILE)
         try:
             return None if document is None else Profile.from_json(document)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
     @cached_property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kistack.bundle.archive import KeptRun, Row
+from kistack.bundle.differences import item_key
 from kistack.domain.records import SystemScore
 from kistack.evaluation.scoring import LOWER_IS_BETTER
 from kistack.reporting.blocks import Block, Heading, Paragraph, Side, SideBySide
@@ -74,11 +75,6 @@ def _scored(kept: KeptRun, system: str, metric: str) -> dict[str, tuple[Row, flo
     if rows is None or score is None or len(score.items.get(metric, ())) != len(rows):
         return None
     return {item_key(row): (row, value) for row, value in zip(rows, score.items[metric], strict=True)}
-
-
-def item_key(row: Row) -> str:
-    """What names an item across systems and runs: its id, else its question."""
-    return str(row.get("id") or row.get("question", ""))
 
 
 def example_blocks(kept: KeptRun, metric: str, systems: Sequence[tuple[str, str]], most: int) -> list[Block]:
