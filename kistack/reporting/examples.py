@@ -86,7 +86,7 @@ def example_blocks(kept: KeptRun, metric: str, systems: Sequence[tuple[str, str]
             page.append(Paragraph(f"{system} against {other}: the answers are no longer in the store."))
             continue
         counts = {kind: [e for e in found if e.kind == kind] for kind in ("won", "lost", "neither")}
-        told = f"{len(counts['won'])} won, {len(counts['lost'])} lost, {len(counts['neither'])} that neither answered"
+        told = f"{len(counts['won'])} won, {len(counts['lost'])} lost, {len(counts['neither'])} that neither got right"
         page.append(Heading(f"{system} against {other}: {told}", 3))
         for kind, heading in (("won", "Won"), ("lost", "Lost"), ("neither", "Neither")):
             if counts[kind]:

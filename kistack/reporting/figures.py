@@ -10,7 +10,7 @@ from kistack.domain.records import Measurement, RunRecord, SystemScore
 from kistack.execution.events import Event, RunStarted, StepDone, StepFailure, StepReused, StepStarted
 from kistack.reporting.blocks import Block, Figure, Heading, Table
 from kistack.reporting.evidence import Evidence
-from kistack.reporting.numbers import is_share, metric_text, percent, shown, significant
+from kistack.reporting.numbers import is_share, metric_text, shown, significant
 from kistack.reporting.plots.curves import Curve, curves
 from kistack.reporting.plots.ranges import Range, log_scale, rows_of_ranges, share_scale
 from kistack.reporting.plots.timelines import Bar, timeline
@@ -23,6 +23,8 @@ _COSTS = (
     ("latency_p50", "latency_seconds", "s", "Quality against latency", "seconds an answer (median)"),
     ("peak_bytes", "serving_peak_bytes", "B", "Quality against memory", "memory while answering (peak)"),
 )
+#: What of a step is predicted and measured, in words.
+_KINDS = {"seconds": "time", "peak_bytes": "memory", "bytes": "size"}
 
 
 def quality_figures(evidence: Evidence) -> list[Block]:
@@ -115,8 +117,12 @@ def metric_figures(systems: Mapping[str, SystemScore]) -> list[Block]:
     ]
     names = [(name, n, False) for n, name in enumerate(systems, 1)]
     title = "Metrics with their 95 % intervals"
-    svg = rows_of_ranges(title, "share of the questions", rows, names, percent, scale=share_scale)
+    svg = rows_of_ranges(title, "share of the questions", rows, names, _whole, scale=share_scale)
     return [*page, Figure(title, svg, table, folded=False)]
+
+
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _range(series: int, name: str, metric: str, m: Measurement) -> Range:
@@ -131,26 +137,24 @@ def prediction_figures(record: RunRecord) -> list[Block]:
     page: list[Block] = [Heading("Predicted and measured", anchor="predictions")]
     if not drawn:
         return []
-    rows = [(_short(f), [_factor(f)]) for f in drawn]
-    names = [("the plan", 1, False), ("its steps", 2, False)]
+    rows = [(f.name, [_factor(f)]) for f in drawn if f.of is None]
+    for number, step in enumerate(record.steps):
+        if some := [_factor(f) for f in drawn if f.of == number]:
+            rows.append((f"{number + 1}. {step.use}", some))
+    names = [("the plan", 1, False), *((f"steps: {k}", n, False) for n, k in enumerate(_KINDS.values(), 2))]
     title = "Measured as a multiple of what was predicted"
-    svg = rows_of_ranges(
-        title, "measured/predicted", rows, names, lambda v: f"{significant(v)}x", scale=log_scale, at=1
-    )
+    svg = rows_of_ranges(title, "measured/predicted", rows, names, lambda v: f"{v:g}x", scale=log_scale, at=1)
     table = predictions_table([f for f in found if f.of is None], f"#system-{systems[0]}" if systems else "")
     caption = "1x: as predicted. What each step was predicted to take, and took, stands in the table of steps."
     return [*page, Figure(title, svg, table, caption, folded=False)]
 
 
-def _short(f: Foretold) -> str:
-    return f.name.replace("peak_bytes", "memory").replace("seconds", "time").replace("bytes", "size")
-
-
 def _factor(f: Foretold) -> Range:
     value = f.measured / f.predicted
     link = f"#step-{f.of}" if f.of is not None else ""
+    series = 1 if f.of is None else 2 + list(_KINDS).index(f.name.rpartition(": ")[2])
     tip = f"{f.name}: {shown(f.predicted, f.unit)} predicted, {shown(f.measured, f.unit)} measured"
-    return Range(value, min(1.0, value), max(1.0, value), 1 if f.of is None else 2, tip, link)
+    return Range(value, min(1.0, value), max(1.0, value), series, tip, link)
 
 
 def loss_figures(evidence: Evidence) -> list[Block]:
@@ -167,7 +171,7 @@ def loss_figures(evidence: Evidence) -> list[Block]:
     if not found:
         return []
     title = "Losses of the trainings"
-    svg = curves(title, ("of the training", "loss"), found, (percent, significant), floor=0.0)
+    svg = curves(title, ("of the training", "loss"), found, (_whole, significant), floor=0.0)
     rows = tuple(
         (
             c.name,

@@ -62,8 +62,8 @@ def _words(block: object) -> str:
             return f"<h{level}{name}>{escape(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{escape(text)}</p>"
-        case Bullets(items):
-            return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+        case Bullets(items, links):
+            return "<ul>" + "".join(f"<li>{_linked(t, links.get(n, ''))}</li>" for n, t in enumerate(items)) + "</ul>"
         case Code(text, _, summary):
             code = f"<pre><code>{escape(text.rstrip())}</code></pre>"
             return f"<details><summary>{escape(summary)}</summary>{code}</details>" if summary else code
@@ -97,11 +97,15 @@ def _table(table: Table) -> str:
 
 def _cell(table: Table, row: int, column: int, text: str) -> str:
     link = table.links.get((row, column), "")
-    inner = f'<a href="{escape(link)}">{escape(text)}</a>' if link else escape(text)
+    inner = _linked(text, link)
     # The first cell names its row, which is how a screen reader tells the others.
     if column == 0:
         return f'<th scope="row"{_numeric(table, column)}>{inner}</th>'
     return f"<td{_numeric(table, column)}>{inner}</td>"
+
+
+def _linked(text: str, link: str) -> str:
+    return f'<a href="{escape(link)}">{escape(text)}</a>' if link else escape(text)
 
 
 def _numeric(table: Table, column: int) -> str:

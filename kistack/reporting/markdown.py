@@ -14,7 +14,7 @@ def render(page: Page) -> str:
                 parts.append(f"{'#' * level} {text}")
             case Paragraph(text):
                 parts.append(text)
-            case Bullets(items):
+            case Bullets(items, _):
                 parts.append("\n".join(f"- {item}" for item in items))
             case Code(text, language, _):
                 parts.append(f"```{language}\n{text.rstrip()}\n```")

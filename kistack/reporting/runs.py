@@ -68,14 +68,20 @@ def systems_table(systems: Mapping[str, SystemScore], *, linked: bool = False) -
     for metric in metrics_of(systems.values()):
         cells = [metric_text(metric, s.metrics[metric]) if metric in s.metrics else DASH for s in systems.values()]
         rows.append((metric, *cells))
-    links = {(r, c): f"#system-{n}" for r in range(len(rows)) for c, n in enumerate(systems, 1)} if linked else {}
+    links = {
+        (r, c): f"#system-{n}"
+        for r, row in enumerate(rows)
+        for c, n in enumerate(systems, 1)
+        if linked and row[c] != DASH
+    }
     numeric = frozenset(range(1, len(systems) + 1))
     return Table(("metric", *systems), tuple(rows), numeric, "95 % intervals in brackets", links)
 
 
 def comparison_blocks(own: Mapping[str, SystemScore], versus: Mapping[str, SystemScore], metric: str) -> list[Block]:
     """How each system of the plan differs from the others on the same questions."""
-    lines = []
+    lines: list[str] = []
+    links: dict[int, str] = {}
     for name, system in own.items():
         if not name.startswith("plan"):
             continue
@@ -86,8 +92,9 @@ def comparison_blocks(own: Mapping[str, SystemScore], versus: Mapping[str, Syste
                 result = compare(system, other, wanted)
             except InputError:
                 continue
+            links[len(lines)] = f"#system-{name}"
             lines.append(f"{name} against {other_name}, {wanted}: {difference_text(wanted, result)}")
-    return [Heading("Differences on the same questions"), Bullets(tuple(lines))] if lines else []
+    return [Heading("Differences on the same questions"), Bullets(tuple(lines), links)] if lines else []
 
 
 def difference_text(metric: str, result: PairedResult) -> str:
@@ -132,7 +139,7 @@ def steps_table(steps: tuple[StepRecord, ...], link: str = "") -> Table:
         "measured",
     )
     anchors = tuple(f"step-{number}" for number in range(len(rows)))
-    links = {(r, c): link for r in range(len(rows)) for c in (3, 5, 7) if link}
+    links = {(r, c): link for r in range(len(rows)) for c in range(2, 8) if link}
     return Table(columns, tuple(rows), frozenset(range(2, 8)), links=links, anchors=anchors)
 
 

@@ -23,7 +23,7 @@ def render(page: Page, console: Console) -> None:
                 console.print(f"[{style}]{escape(text)}[/]")
             case Paragraph(text):
                 console.print(escape(text))
-            case Bullets(items):
+            case Bullets(items, _):
                 for item in items:
                     console.print(Padding(f"• {escape(item)}", (0, 0, 0, 2)))
             case Code(text, _, _):

@@ -89,7 +89,7 @@ def test_what_cannot_be_reproduced_is_one_line(toy_place, ran, tmp_path):
     with pytest.raises(InputError, match="nothing to reproduce"):
         reproduce(toy_place, ran.run)
     rewrite(toy_place, replace(ran, plan={"steps": 3}))
-    with pytest.raises(InputError, match="plan of .* cannot be read"):
+    with pytest.raises(InputError, match=r"plan of .* cannot be read"):
         reproduce(toy_place, ran.run)
     with pytest.raises(InputError, match="no run"):
         reproduce(toy_place, "nothing")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kistack.reporting.plots.drawing import Drawing, axis_below, axis_left, legend
 from kistack.reporting.plots.scales import linear
 
-_LEFT, _RIGHT, _FOOT = 62.0, 620.0, 298.0
+_LEFT, _RIGHT, _FOOT = 72.0, 612.0, 298.0
 #: More points than a drawing of this width can show are thinned to this many.
 _MOST = 600
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from kistack.reporting.plots.drawing import Drawing, axis_below, legend, text_width
 from kistack.reporting.plots.scales import Scale, linear, logarithmic
 
-_ROW = 16.0
-_GAP = 10.0
+#: Height of a number in its row, and the air between rows.
+_ROW, _GAP = 13.0, 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def rows_of_ranges(
     foot = top + sum(_ROW * max(1, len(found)) + _GAP for _, found in rows)
     drawing = Drawing(title, _described(rows, told), height=foot + 44.0)
     numbers = [n for _, found in rows for r in found for n in (r.value, r.low, r.high)]
-    axis = (scale or (lambda start, end, values: linear(values, start, end)))(left, 620.0, numbers)
+    axis = (scale or (lambda start, end, values: linear(values, start, end)))(left, 608.0, numbers)
     axis_below(drawing, axis, (top - 6.0, foot), label, told)
     if at is not None:
         drawing.line((axis(at), top - 6.0), (axis(at), foot), "reference")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: Steps between ticks that a reader can count by.
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 #: On a logarithmic axis over fewer decades than this, 2 and 5 get a tick too.
-_FEW_DECADES = 2.0
+_FEW_DECADES = 2.5
 
 
 @dataclass(frozen=True, slots=True)

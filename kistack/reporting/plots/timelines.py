@@ -9,6 +9,7 @@ from kistack.reporting.plots.drawing import Drawing, axis_below, text_width
 from kistack.reporting.plots.scales import linear
 
 _ROW = 20.0
+_UNITS = ((3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,21 @@ def timeline(title: str, bars: Sequence[Bar], told: Callable[[float], str]) -> s
     """Bars in rows, in the order given."""
     left = min(230.0, 20.0 + max((text_width(b.name) for b in bars), default=0.0))
     top, foot = 12.0, 12.0 + _ROW * len(bars)
+    # Minutes and hours are not counted in tens of seconds.
+    last = max((b.end for b in bars), default=1.0) or 1.0
+    unit, name = next((u for u in _UNITS if last >= 2 * u[0]), _UNITS[-1])
     words = "; ".join(f"{b.name} {b.kind}, {told(b.end - b.start)}" for b in bars)
     drawing = Drawing(title, words, height=foot + 44.0)
-    ends = [b.end for b in bars]
-    x = linear(ends, left, 590.0, floor=0.0, ceiling=max(ends, default=1.0) or 1.0)
-    axis_below(drawing, x, (top, foot), "since the run began", told)
+    x = linear([], left, 608.0, floor=0.0, ceiling=last / unit)
+    axis_below(drawing, x, (top, foot), f"{name} since the run began", lambda v: f"{v:g}")
     for number, bar in enumerate(bars):
         y = top + _ROW * number
         drawing.text(left - 8, y + 14, bar.name, anchor="end", css="tick")
         tip = f"{bar.name}: {bar.kind}, {told(bar.end - bar.start)}"
-        drawing.box((x(bar.start), y + 3), (x(bar.end) - x(bar.start), _ROW - 6), f"bar {bar.kind}", tip=tip)
+        drawing.box(
+            (x(bar.start / unit), y + 3),
+            (x(bar.end / unit) - x(bar.start / unit), _ROW - 6),
+            f"bar {bar.kind}",
+            tip=tip,
+        )
     return drawing.svg()
