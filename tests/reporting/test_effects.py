@@ -7,24 +7,9 @@ from kistack.reporting.blocks import Figure
 from kistack.reporting.effects import effects_blocks
 from kistack.reporting.terminal import as_text
 
-SWEEP = {
-    "schema": 1,
-    "metric": "contained",
-    "numbers": {
-        "points": {"unit": "points", "lower_is_better": False},
-        "latency_p50": {"unit": "%", "lower_is_better": True},
-    },
-    "effects": [
-        {"techniques": ["retrieve"], "number": "points", "value": 41.0, "low": 36.5, "high": 45.2},
-        {"techniques": ["distill"], "number": "points", "value": -0.9, "low": -2.0, "high": 0.4},
-        {"techniques": ["retrieve", "tune"], "number": "points", "value": 12.0, "low": 6, "high": 18},
-        {"techniques": ["quantize"], "number": "latency_p50", "value": -41.0, "low": -44, "high": -38},
-    ],
-}
 
-
-def test_each_number_has_its_plot_and_table():
-    page = effects_blocks(SWEEP)
+def test_each_number_has_its_plot_and_table(sweep):
+    page = effects_blocks(sweep)
     figures = [b for b in page if isinstance(b, Figure)]
     assert [f.title for f in figures] == ["Effects on points (contained)", "Effects on latency_p50"]
     assert figures[0].table.rows == (
@@ -48,8 +33,8 @@ def test_each_number_has_its_plot_and_table():
         (lambda s: s["effects"].append(3), "effect 5"),
     ],
 )
-def test_what_is_wrong_with_the_document_is_said(change, said):
-    sweep = copy.deepcopy(SWEEP)
+def test_what_is_wrong_with_the_document_is_said(sweep, change, said):
+    sweep = copy.deepcopy(sweep)
     change(sweep)
     with pytest.raises(InputError, match=said):
         effects_blocks(sweep)

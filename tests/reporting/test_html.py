@@ -19,7 +19,9 @@ PAGE = [
     Heading("Third", anchor="third"),
     Figure("Plot", '<svg class="plot"></svg>', TABLE, "what it shows"),
     Figure("Open", '<svg class="plot"></svg>', TABLE, folded=False),
-    SideBySide("Which?", "red", (Side("plan", "red", True, ("It is red. (a.md)",)), Side("base", "", False), Side("z", "?"))),
+    SideBySide(
+        "Which?", "red", (Side("plan", "red", True, ("It is red. (a.md)",)), Side("base", "", False), Side("z", "?"))
+    ),
 ]
 
 
