@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kistack.advisor.calibration import calibrate
+from kistack.bundle.archive import PROFILE_FILE, RECORD_FILE
 from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
-from kistack.bundle.runs import PLAN_FILE, RECORD_FILE
+from kistack.bundle.runs import PLAN_FILE
 from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
 from kistack.composition.pipeline import Bound, Given, Pipeline, Ref, System
@@ -48,6 +49,7 @@ def run(
     with storing(folder, "writing the plan"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / PLAN_FILE).write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
+        (folder / PROFILE_FILE).write_text(json.dumps(place.profile().to_json()), encoding="utf-8")
     execution = execute(
         pipeline, place.store, given, folder, hooks=place.host, on_event=on_event, fresh=fresh, final=False
     )

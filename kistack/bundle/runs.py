@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kistack.bundle.archive import RECORD_FILE
 from kistack.errors import InputError
 from kistack.execution.detach import is_driven, launch, status_of
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from kistack.domain.records import RunRecord
     from kistack.storage.project import Project
 
-RECORD_FILE = "record.json"
 #: The plan of a run, in its folder.
 PLAN_FILE = "plan.json"
 

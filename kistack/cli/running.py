@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -120,20 +120,53 @@ def report(
     run: RunArgument = "last",
     folder: FolderOption = Path(),
     *,
-    form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, md, json or html.")] = "text",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
+    sweep: Annotated[
+        Path | None, typer.Option("--sweep", help="Effects of techniques (JSON) to show beside the run.")
+    ] = None,
 ) -> None:
-    """The report of a run: baselines beside the plan, predicted beside measured, step by step."""
-    from kistack.bundle.runs import read_record
-    from kistack.reporting.verbs import report as render_report
+    """The report of a run: baselines beside the plan, predicted beside measured, examples, and where numbers come from.
+
+    As HTML it is one file with plots that needs no network.
+    """
+    from kistack.bundle.archive import find_run
+    from kistack.reporting.evidence import gather
+    from kistack.reporting.verbs import FORMATS, report_run
     from kistack.storage.project import Project
 
-    if form not in {"text", "md", "json"}:
-        raise InputError(f"there is no report format {form!r}", "use text, md or json")
-    project = Project.find(folder)
-    text = render_report(read_record(project.run_folder(run)), form)  # type: ignore[arg-type]  # checked above
+    if form not in FORMATS:
+        raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
+    kept = find_run(Project.find(folder), run)
+    evidence = gather(kept, _advising(folder), None if sweep is None else _document(sweep))
+    base = output.parent if output is not None else None
+    text = report_run(evidence, form, base=base)  # type: ignore[arg-type]  # checked above
     if output is not None:
         output.write_text(text, encoding="utf-8")
         out.say(f"written to {output}")
     else:
         out.text(text)
+
+
+def _advising(folder: Path) -> Workspace | None:
+    """The project, where its scenario can still be read; a report does not need it."""
+    from kistack.errors import KistackError
+
+    try:
+        return workspace_at(folder)
+    except KistackError as error:
+        out.warn(f"the scenario cannot be read, so the report goes without the advice: {error.message}")
+        return None
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A JSON object in a file."""
+    import json
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "name a JSON file that a sweep wrote") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object", "name a JSON file that a sweep wrote")
+    return found

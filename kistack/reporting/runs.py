@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,8 @@ from kistack.errors import InputError
 from kistack.evaluation.scoring import compare
 from kistack.evaluation.statistics import PairedResult, items_needed
 from kistack.reporting.blocks import Block, Bullets, Code, Heading, Page, Paragraph, Table
-from kistack.reporting.numbers import DASH, is_share, metric_text, ratio, shown, with_raw
+from kistack.reporting.numbers import DASH, is_share, metric_text, shown, with_raw
+from kistack.reporting.predictions import STEP_NUMBERS, of_plan, predictions_table, raw_of
 
 RUN_DOCUMENT_SCHEMA = 1
 
@@ -27,13 +28,6 @@ _ORDER = (
 )  # fmt: skip
 #: More questions than anyone would label.
 _TOO_MANY = 100_000
-#: Predicted cost to the metric that measures it.
-_MEASURED_BY = {
-    "latency_seconds": ("latency_p50", "s"),
-    "tokens_per_second": ("tokens_per_second", "1/s"),
-    "serving_peak_bytes": ("peak_bytes", "B"),
-    "bytes": ("bytes", "B"),
-}
 
 
 def run_page(record: RunRecord, *, versus: Mapping[str, SystemScore] | None = None, metric: str = "") -> Page:
@@ -52,43 +46,62 @@ def run_page(record: RunRecord, *, versus: Mapping[str, SystemScore] | None = No
     systems = {**record.systems, **(versus or {})}
     if systems:
         page += [Heading("Measured on held-out questions"), systems_table(systems)]
-        page += _comparisons(record.systems, versus or {}, metric)
-        page += _unavailable(systems)
+        page += comparison_blocks(record.systems, versus or {}, metric)
+        page += unavailable_blocks(systems)
     if record.predicted and any(n.startswith("plan") for n in record.systems):
-        page += [Heading("Predicted and measured"), predictions_table(record)]
+        page += [Heading("Predicted and measured"), predictions_table(of_plan(record))]
     if record.steps:
-        page += [Heading("Steps"), _steps(record.steps)]
-        page += _facts(record.steps)
+        page += [Heading("Steps"), steps_table(record.steps)]
+        page += told_blocks(record.steps)
     if record.bundle:
         page += [Heading("Bundle"), Code(record.bundle)]
     return page
 
 
-def systems_table(systems: Mapping[str, SystemScore]) -> Table:
-    """Every metric of every system with its interval."""
-    known = {m for s in systems.values() for m in s.metrics}
-    order = [m for m in _ORDER if m in known] + sorted(known - set(_ORDER))
+def compared_by(system: SystemScore) -> str:
+    """The metric by which a system is compared where none is named: the first that a reader asks for."""
+    return next((m for m in _ORDER if m in system.items), "")
+
+
+def metrics_of(systems: Iterable[SystemScore]) -> list[str]:
+    """Their metrics in the order in which a reader asks for them."""
+    known = {m for s in systems for m in s.metrics}
+    return [m for m in _ORDER if m in known] + sorted(known - set(_ORDER))
+
+
+def systems_table(systems: Mapping[str, SystemScore], *, linked: bool = False) -> Table:
+    """Metrics by system, with intervals; ``linked``: each number leads to where those of its system come from."""
     rows = []
-    for metric in order:
+    for metric in metrics_of(systems.values()):
         cells = [metric_text(metric, s.metrics[metric]) if metric in s.metrics else DASH for s in systems.values()]
         rows.append((metric, *cells))
-    return Table(("metric", *systems), tuple(rows), frozenset(range(1, len(systems) + 1)), "95 % intervals in brackets")
+    links = {
+        (r, c): f"#system-{n}"
+        for r, row in enumerate(rows)
+        for c, n in enumerate(systems, 1)
+        if linked and row[c] != DASH
+    }
+    numeric = frozenset(range(1, len(systems) + 1))
+    return Table(("metric", *systems), tuple(rows), numeric, "95 % intervals in brackets", links)
 
 
-def _comparisons(own: Mapping[str, SystemScore], versus: Mapping[str, SystemScore], metric: str) -> list[Block]:
-    lines = []
+def comparison_blocks(own: Mapping[str, SystemScore], versus: Mapping[str, SystemScore], metric: str) -> list[Block]:
+    """How each system of the plan differs from the others on the same questions."""
+    lines: list[str] = []
+    links: dict[int, str] = {}
     for name, system in own.items():
         if not name.startswith("plan"):
             continue
-        wanted = metric or next((m for m in _ORDER if m in system.items), "")
+        wanted = metric or compared_by(system)
         others = {n: s for n, s in own.items() if not n.startswith("plan")} | dict(versus)
         for other_name, other in others.items():
             try:
                 result = compare(system, other, wanted)
             except InputError:
                 continue
+            links[len(lines)] = f"#system-{name}"
             lines.append(f"{name} against {other_name}, {wanted}: {difference_text(wanted, result)}")
-    return [Heading("Differences on the same questions"), Bullets(tuple(lines))] if lines else []
+    return [Heading("Differences on the same questions"), Bullets(tuple(lines), links)] if lines else []
 
 
 def difference_text(metric: str, result: PairedResult) -> str:
@@ -111,7 +124,7 @@ def _undecided(result: PairedResult) -> str:
     return f"no difference shown; about {float(f'{more:.2g}'):,.0f} more questions would show one of this size"
 
 
-def _unavailable(systems: Mapping[str, SystemScore]) -> list[Block]:
+def unavailable_blocks(systems: Mapping[str, SystemScore]) -> list[Block]:
     """What has no number and why; one line for each reason."""
     reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for name, system in systems.items():
@@ -122,45 +135,14 @@ def _unavailable(systems: Mapping[str, SystemScore]) -> list[Block]:
     return [Heading("Not available"), Bullets(tuple(lines))] if lines else []
 
 
-def predictions_table(record: RunRecord) -> Table:
-    """What was predicted of the whole beside what was measured; the run must have measured what it delivers."""
-    system = next(s for n, s in record.systems.items() if n.startswith("plan"))
-    rows = []
-    for cost, (metric, unit) in _MEASURED_BY.items():
-        if cost in record.predicted and metric in system.metrics:
-            predicted, measured = record.predicted[cost], system.metrics[metric].value
-            told = with_raw(predicted, record.raw.get(cost, predicted), unit)
-            rows.append((metric, told, shown(measured, unit), ratio(measured, predicted)))
-    if "quality" in record.predicted and "quality" in record.measured:
-        predicted, measured = record.predicted["quality"], record.measured["quality"]
-        told = with_raw(predicted, record.raw.get("quality", predicted))
-        rows.append(("points", told, shown(measured), ratio(measured, predicted)))
-    done = [s for s in record.steps if "seconds" in s.measured and _builds(s)]
-    predicted, measured = (
-        sum(s.predicted.get("seconds", 0) for s in done),
-        sum(s.measured["seconds"] for s in done),
-    )
-    told = with_raw(predicted, sum(_raw(s, "seconds") for s in done), "s")
-    rows.append(("time to build", told, shown(measured, "s"), ratio(measured, predicted)))
-    columns = ("number", "predicted", "measured", "measured/predicted")
-    return Table(columns, tuple(rows), frozenset({1, 2, 3}), "raw: before calibration by earlier runs")
-
-
-def _builds(step: StepRecord) -> bool:
-    return step.use.partition("/")[0] not in {"answer", "evaluate"}
-
-
-def _raw(step: StepRecord, name: str) -> float:
-    return step.raw.get(name, step.predicted.get(name, 0.0))
-
-
-def _steps(steps: tuple[StepRecord, ...]) -> Table:
+def steps_table(steps: tuple[StepRecord, ...], link: str = "") -> Table:
+    """What each step was predicted to take and took; ``link`` is where the numbers were recorded."""
     rows = []
     for step in steps:
         cells = [step.use + (" (auto)" if step.auto else ""), step.status]
-        for name, unit in (("seconds", "s"), ("peak_bytes", "B"), ("bytes", "B")):
+        for name, unit in STEP_NUMBERS.items():
             predicted, measured = step.predicted.get(name), step.measured.get(name)
-            cells.append(with_raw(predicted, _raw(step, name), unit) if predicted else DASH)
+            cells.append(with_raw(predicted, raw_of(step, name), unit) if predicted else DASH)
             cells.append(shown(measured, unit) if measured else DASH)
         rows.append(tuple(cells))
     columns = (
@@ -173,10 +155,12 @@ def _steps(steps: tuple[StepRecord, ...]) -> Table:
         "size predicted",
         "measured",
     )
-    return Table(columns, tuple(rows), frozenset(range(2, 8)))
+    anchors = tuple(f"step-{number}" for number in range(len(rows)))
+    links = {(r, c): link for r in range(len(rows)) for c in range(2, 8) if link}
+    return Table(columns, tuple(rows), frozenset(range(2, 8)), links=links, anchors=anchors)
 
 
-def _facts(steps: tuple[StepRecord, ...]) -> list[Block]:
+def told_blocks(steps: tuple[StepRecord, ...]) -> list[Block]:
     """What training steps say of themselves: losses, divergences."""
     lines = []
     for step in steps:

@@ -311,3 +311,43 @@ def test_commands_start_without_machine_learning(arguments, code, tmp_path):
 def test_importing_kistack_imports_nothing_heavy():
     code = "import kistack, sys; assert 'torch' not in sys.modules and 'pydantic' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_report_is_written_as_one_html_file_with_a_sweep_beside_it(kistack, plan_file, tmp_path):
+    assert kistack("run", plan_file)[0] == 0
+    sweep = tmp_path / "sweep.json"
+    effect = {"techniques": ["tune"], "number": "points", "value": 30.0, "low": 20.0, "high": 40.0}
+    sweep.write_text(json.dumps({"schema": 1, "numbers": {"points": {"unit": "points"}}, "effects": [effect]}))
+    code, text, error = kistack("report", "--format", "html", "-o", tmp_path / "r.html", "--sweep", sweep)
+    assert (code, text) == (0, "")
+    assert "written to" in error
+    html = (tmp_path / "r.html").read_text()
+    assert html.count("<svg") >= 5
+    assert "Effects on points" in html
+    assert 'href="project/.kistack/runs/' in html
+    sweep.write_text("[]")
+    code, _, error = kistack("report", "--sweep", sweep)
+    assert code == 2
+    assert error.count("\n") == 2
+    assert kistack("report", "--sweep", tmp_path / "none.json")[0] == 2
+
+
+def test_a_run_is_reproduced_and_told_apart_from_another(kistack, plan_file, toy_project):
+    assert kistack("run", plan_file)[0] == 0
+    code, text, _ = kistack("reproduce", "--json")
+    document = json.loads(text)
+    assert (code, document["reproduced"], document["schema"]) == (0, True, 1)
+    (toy_project / "documents" / "Product0.md").write_text("The latest release of Product0 is 2.0\n")
+    code, text, _ = kistack("reproduce", document["origin"])
+    assert code == 1
+    assert "Not reproduced" in text
+    code, text, _ = kistack("diff", document["origin"], "last")
+    assert code == 0
+    assert "The same plan." in text
+    assert "expected: 1.0" in text
+    code, text, _ = kistack("diff", document["origin"], "last", "--json")
+    assert json.loads(text)["first"] == document["origin"]
+    for wrong in (("reproduce", "nothing"), ("diff", "last", "nothing"), ("reproduce", "--tolerance", "7")):
+        code, text, error = kistack(*wrong)
+        assert (code, text) == (2, "")
+        assert "hint:" in error

@@ -19,7 +19,8 @@ from kistack.errors import InputError, KistackError
 from kistack.execution.detach import list_runs
 from kistack.reporting.blocks import Table
 from kistack.reporting.numbers import shown
-from kistack.reporting.runs import predictions_table, systems_table
+from kistack.reporting.predictions import of_plan, predictions_table
+from kistack.reporting.runs import systems_table
 from kistack.tui.results_view import (
     Comparison,
     Example,
@@ -140,7 +141,7 @@ enter shows one in full with the passages it was given. h writes the report into
         if record.systems:
             self._table("#systems", systems_table(record.systems))
         if planned(record):
-            self._table("#predictions", predictions_table(record))
+            self._table("#predictions", predictions_table(of_plan(record)))
         self._show_examples()
 
     def on_wizard_screen_failed(self, event: WizardScreen.Failed) -> None:
