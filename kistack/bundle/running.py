@@ -35,22 +35,32 @@ RECORD_FILE = "record.json"
 _NAMED = ("kistack", "torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf", "xllamacpp", "numpy")
 
 
-def run(
+def run(  # noqa: PLR0913 - keyword arguments with defaults
     place: Workspace,
     pipeline: Pipeline,
     *,
     run_dir: Path | None = None,
     on_event: Callable[[Event], None] | None = None,
     fresh: bool = False,
+    cancelled: Callable[[], bool] | None = None,
+    writers: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> RunRecord:
     """Run ``pipeline`` in a project; see ``Workspace.run``."""
     folder = run_dir or place.project.new_run()
-    given = place.inputs(pipeline)
+    given = place.inputs(pipeline, writers)
     with storing(folder, "writing the plan"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "plan.json").write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
     execution = execute(
-        pipeline, place.store, given, folder, hooks=place.host, on_event=on_event, fresh=fresh, final=False
+        pipeline,
+        place.store,
+        given,
+        folder,
+        hooks=place.host,
+        on_event=on_event,
+        fresh=fresh,
+        cancelled=cancelled,
+        final=False,
     )
     record = _record(place, pipeline, execution)
     error = execution.error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kistack.cli import assets, benching, bundles, deciding, demoing, policing, running
+from kistack.cli import assets, benching, bundles, deciding, demoing, policing, running, sweeping
 from kistack.cli.output import out
 from kistack.errors import InputError, KistackError
 
@@ -44,7 +44,7 @@ def options(
     out.quiet, out.debug, out.strict = quiet, debug, strict
 
 
-for module in (deciding, policing, running, bundles, assets, benching, demoing):
+for module in (deciding, policing, running, sweeping, bundles, assets, benching, demoing):
     module.add_to(app)
 
 
