@@ -35,7 +35,7 @@ RECORD_FILE = "record.json"
 _NAMED = ("kistack", "torch", "transformers", "peft", "llama-index-core", "lancedb", "gguf", "xllamacpp", "numpy")
 
 
-def run(  # noqa: PLR0913 - keyword arguments with defaults
+def run(
     place: Workspace,
     pipeline: Pipeline,
     *,
@@ -43,11 +43,10 @@ def run(  # noqa: PLR0913 - keyword arguments with defaults
     on_event: Callable[[Event], None] | None = None,
     fresh: bool = False,
     cancelled: Callable[[], bool] | None = None,
-    writers: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> RunRecord:
     """Run ``pipeline`` in a project; see ``Workspace.run``."""
     folder = run_dir or place.project.new_run()
-    given = place.inputs(pipeline, writers)
+    given = place.inputs(pipeline)
     with storing(folder, "writing the plan"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "plan.json").write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
@@ -66,7 +65,7 @@ def run(  # noqa: PLR0913 - keyword arguments with defaults
     error = execution.error
     if error is None:
         try:
-            systems = _systems(pipeline, execution)
+            systems = scored(pipeline, execution)
             measured = observed(pipeline, execution.steps, systems, place.profile())
             record = replace(record, systems=systems, measured=measured)
             _require_answers(pipeline, execution)
@@ -152,7 +151,13 @@ def environment(profile: Profile) -> dict[str, str]:
     return found
 
 
-def _systems(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
+def scored(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
+    """The score of every system of a pipeline that has run.
+
+    Raises:
+        StoreError: an artifact cannot be read.
+        InputError: two evaluators give the same metric.
+    """
     by_key = {step.key: step for step in execution.steps}
     return {name: _score(execution, system, by_key) for name, system in pipeline.systems.items()}
 

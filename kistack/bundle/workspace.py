@@ -251,7 +251,7 @@ class Workspace:
 
         return write
 
-    def run(  # noqa: PLR0913 - keyword arguments with defaults
+    def run(
         self,
         pipeline: Pipeline,
         *,
@@ -260,12 +260,11 @@ class Workspace:
         fresh: bool = False,
         over_limits: bool = False,
         cancelled: Callable[[], bool] | None = None,
-        writers: Mapping[str, Callable[[Path], None]] | None = None,
     ) -> RunRecord:
         """Run a composed plan, measure it beside the baselines, and leave a bundle.
 
         ``over_limits`` runs it although it is expected to exceed a limit of the scenario or of a machine. ``cancelled``
-        is asked now and then whether to stop. ``writers``, by identity, write inputs that are not the scenario's own.
+        is asked now and then whether to stop.
 
         Raises:
             PlanError: it is expected to exceed a limit; nothing was started.
@@ -276,6 +275,4 @@ class Workspace:
         # Deciding must not pay for what only running needs.
         from kistack.bundle.running import run
 
-        return run(
-            self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh, cancelled=cancelled, writers=writers
-        )
+        return run(self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh, cancelled=cancelled)

@@ -142,7 +142,7 @@ def _detach(place: Workspace, request: Request, how: Running, budget: str, *, as
     )
 
 
-def staleness(  # noqa: PLR0913 - one parameter per option
+def staleness(
     folder: FolderOption = Path(),
     *,
     since: Annotated[str, typer.Option("--since", help="The dated snapshot to build on; default: the latest.")] = "",
@@ -155,9 +155,9 @@ def staleness(  # noqa: PLR0913 - one parameter per option
     """Build on an older state of the documents, ask about what has changed since, re-index, retrain, and ask again."""
     from kistack.cli.progress import RunDisplay
     from kistack.reporting.staleness import staleness_page
-    from kistack.sweeping.staleness import test_staleness
+    from kistack.sweeping.staleness import run_staleness
 
     place = workspace_at(folder)
     with RunDisplay() as display:
-        found = test_staleness(place, since=since, plan=plan, over_limits=over_limits, on_event=display, notify=out.say)
+        found = run_staleness(place, since=since, plan=plan, over_limits=over_limits, on_event=display, notify=out.say)
     out.result(staleness_page(found), found.to_json(), as_json=as_json)

@@ -142,7 +142,7 @@ def effect_text(technique: str, effects: Mapping[tuple[tuple[str, ...], str], Ef
     told = []
     if (quality := own.get("quality")) is not None:
         said = "" if quality.shown is not False else " (no difference shown)"
-        told.append(f"{effect_cell(quality)} points{said}".replace("-", "−", 1))
+        told.append(f"{effect_cell(quality)} points{said}")
     for number in ("latency_seconds", "serving_peak_bytes", "bytes"):
         if number in own:
             told += _factor(own[number])
@@ -184,8 +184,8 @@ def _regret_text(found: Regret) -> str:
     assert found.points is not None
     chosen = " and ".join(dict.fromkeys(found.chosen))
     return (
-        f"The advised plan ({found.advised}) is {_points(found.points)} points behind the best feasible one, chosen on one "
-        f"half of the {found.points.count} questions and scored on the other, both ways round ({chosen})."
+        f"The advised plan ({found.advised}) is {_points(found.points)} points behind the best feasible one, chosen on "
+        f"one half of the {found.points.count} questions and scored on the other, both ways round ({chosen})."
     )
 
 
@@ -242,8 +242,8 @@ def _sharing(found: Mapping[str, Any]) -> str:
     if not found["seconds_apart"]:
         return "Nothing was measured."
     text = (
-        f"{found['distinct_steps']} distinct steps stand for {found['asked_for']}: {shown(found['seconds'], 's')} of work "
-        f"instead of {shown(found['seconds_apart'], 's')}, {significant(100 * found['share'])} % of it."
+        f"{found['distinct_steps']} distinct steps stand for {found['asked_for']}: {shown(found['seconds'], 's')} of "
+        f"work instead of {shown(found['seconds_apart'], 's')}, {significant(100 * found['share'])} % of it."
     )
     twice = len(found["repeated"])
     return text + (f" {twice} steps were made more than once." if twice else " Each was made once.")

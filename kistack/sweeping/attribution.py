@@ -1,11 +1,11 @@
 """Attribution: what each technique does, and what they do to each other, from the combinations that were measured.
 
-The effect of one technique is the mean, over every set of the others that was measured both with and without it, of the
-difference it makes. The interaction of several is that difference of differences: of two, by how much the effect of one
-is larger where the other is present. In a full factorial these are the classical effects (Yates, "The Design and
-Analysis of Factorial Experiments", 1937); where cells are missing only whole contexts count, so nothing is assumed about
-interactions that were not seen. Intervals resample items, the same ones in all cells: what makes a question hard for all
-of them cancels.
+The effect of one technique is the mean, over every set of the others that was measured both with and without it, of
+the difference it makes. The interaction of several is that difference of differences: of two, by how much the effect of
+one is larger where the other is present. In a full factorial these are the classical effects (Yates, "The Design and
+Analysis of Factorial Experiments", 1937); where cells are missing only whole contexts count, so nothing is assumed
+about interactions that were not seen. Intervals resample items, the same ones in all cells: what makes a question hard
+for all of them cancels.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _whole(pipeline: Pipeline, record: RunRecord, score: SystemScore, metric: st
 
 
 def _latencies(score: SystemScore, artifact: Callable[[str], Artifact]) -> Mapping[str, tuple[float, ...]]:
-    """Seconds of the answers that were timed one by one: the first few questions, the same ones in every combination."""
+    """Seconds of the answers that were timed one by one: the first few questions, the same in every combination."""
     if not score.answers:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Regret: how much worse the advised plan is than the best feasible one, and whether a fixed habit would have done better.
+"""Regret: how much worse the advised plan is than the best feasible one, and whether a habit would have done better.
 
 The best of sixteen measured on the same items that chose it looks better than it is. So the items are dealt into two
 halves; the best is chosen on one and scored on the other, both ways round (two-fold cross-fitting, Chernozhukov and
@@ -44,8 +44,8 @@ _SEED = 20
 class Against:
     """The advised plan held against another: points it is better by (positive) or worse, and costs as ratios.
 
-    ``points`` is advised minus other on the same items with its 95 % interval. ``costs`` are advised over other. ``why``
-    says why there is nothing to compare.
+    ``points`` is advised minus other on the same items with its 95 % interval. ``costs`` are advised over other.
+    ``why`` says why there is nothing to compare.
     """
 
     name: str
@@ -76,10 +76,10 @@ class Against:
 class Regret:
     """What following the advice cost.
 
-    ``points``: the best feasible plan minus the advised one, cross-fitted, in points (0 to 100), with its 95 % interval;
-    ``chosen`` are the two plans that the halves chose. ``same_items`` is the same difference with the best chosen on all
-    items, too large by construction. ``best`` compares the advised plan with that one in quality and in cost. Without
-    ``points``, ``why`` says what is missing.
+    ``points``: the best feasible plan minus the advised one, cross-fitted, in points (0 to 100), with its 95 %
+    interval; ``chosen`` are the two plans that the halves chose. ``same_items`` is the same difference with the best
+    chosen on all items, too large by construction. ``best`` compares the advised plan with that one in quality and in
+    cost. Without ``points``, ``why`` says what is missing.
     """
 
     advised: str
@@ -123,7 +123,9 @@ def regret(sweep: Sweep) -> Regret:
     feasible = [name for name, why in fit.items() if not why]
     out = {name: why for name, why in fit.items() if why}
     best = Against("best", "", why="no feasible plan was measured")
-    points, chosen, optimistic = None, (), None
+    points: PairedResult | None = None
+    chosen: tuple[str, ...] = ()
+    optimistic: float | None = None
     if feasible:
         points, chosen, winner = cross_fitted(scores, advised.name, feasible, _ranks(feasible, done))
         optimistic = float((scores[winner] - scores[advised.name]).mean())

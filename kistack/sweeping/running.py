@@ -138,8 +138,8 @@ class _Sweeping:
         before = sum(row.spent for row in self.rows.values())
         if self.how.budget is not None:
             self.deadline = began + self.how.budget - before
-        for row in self.rows.values():
-            self.made.update(w.key for w in row.work if w.status in {"done", "reused"})
+        for kept in self.rows.values():
+            self.made.update(w.key for w in kept.work if w.status in {"done", "reused"})
         for number, one in enumerate(self.sweep.combinations):
             row = self.rows.get(one.name)
             if row is not None and row.status in FINAL and not (self.how.retry and row.status in {"failed", "refused"}):
@@ -179,29 +179,21 @@ class _Sweeping:
             return Row(one.name, "refused", error="; ".join(one.refused))
         began = time.monotonic()
         run_dir = self.place.project.runs / f"{self.book.sweep}-{number + 1:02d}"
+        pipeline: Pipeline | None = None
         try:
             pipeline = self.place.compose(Plan.model_validate(one.plan), where=one.name)
-        except StoreError:
-            raise
-        except KistackError as error:
-            return Row(one.name, "failed", error=error.message)
-        if (known := self._known_failure(pipeline)) and not self.how.retry:
-            return Row(one.name, "failed", error=known)
-        try:
+            if (known := self._known_failure(pipeline)) and not self.how.retry:
+                return Row(one.name, "failed", error=known)
             record = self._recovered(run_dir) or self._run(pipeline, run_dir)
-        except Cancelled:
-            if time.monotonic() < self.deadline:
+            return self._measured(one, pipeline, record, began)
+        except (Cancelled, StoreError) as error:
+            if not isinstance(error, Cancelled) or time.monotonic() < self.deadline:
                 raise
-            record = self._read(run_dir)
-            spent = time.monotonic() - began
-            return Row(one.name, "cut", run_dir.name, "the budget ended", spent, work=works(pipeline, record))
-        except StoreError:
-            raise
+            status, why = "cut", "the budget ended"
         except KistackError as error:
-            record = self._read(run_dir)
-            spent = time.monotonic() - began
-            return Row(one.name, "failed", run_dir.name, error.message, spent, work=works(pipeline, record))
-        return self._measured(one, pipeline, record, began)
+            status, why = "failed", error.message
+        done = () if pipeline is None else works(pipeline, self._read(run_dir))
+        return Row(one.name, status, run_dir.name, why, time.monotonic() - began, work=done)
 
     def _measured(self, one: Combination, pipeline: Pipeline, record: RunRecord, began: float) -> Row:
         row = measured_row(one.name, pipeline, record, self._answers, self.sweep.metric)

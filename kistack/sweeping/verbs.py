@@ -10,6 +10,7 @@ from kistack.domain.scenario import Scenario
 from kistack.sweeping.rows import Sweep
 from kistack.sweeping.running import Running, run_sweep
 from kistack.sweeping.selection import Request, SettingsOf
+from kistack.sweeping.staleness import Staleness, run_staleness
 from kistack.units import parse_duration
 
 if TYPE_CHECKING:
@@ -60,3 +61,31 @@ def sweep(  # noqa: PLR0913 - keyword arguments with defaults
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
     how = Running(seconds, over_limits, retry, fresh, "", on_event, notify)
     return run_sweep(workspace(scenario), Request(tuple(plans), front, settings), how)
+
+
+def staleness(
+    scenario: Scenario,
+    *,
+    since: str = "",
+    plan: str = "",
+    over_limits: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    notify: Callable[[str], None] = _silent,
+) -> Staleness:
+    """Build a plan on older documents and ask it what has changed since; re-index, retrain, ask again.
+
+    Args:
+        scenario: what the user declares; ``knowledge.snapshots`` are the older states.
+        since: the date of the snapshot (ISO); default the latest.
+        plan: techniques or a plan file; default what is advised on the older documents.
+        over_limits: run it although it is expected to exceed a limit.
+        on_event: called with every event of the runs.
+        notify: called with a line about what is going on.
+
+    Raises:
+        InputError: there is no such snapshot, or no held-out question has another answer now.
+        KistackError: a step failed or was stopped; the same call goes on.
+    """
+    return run_staleness(
+        workspace(scenario), since=since, plan=plan, over_limits=over_limits, on_event=on_event, notify=notify
+    )
