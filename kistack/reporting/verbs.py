@@ -18,13 +18,17 @@ from kistack.reporting.blocks import Page
 from kistack.reporting.plans import check_page
 from kistack.reporting.profiles import profile_page
 from kistack.reporting.runs import run_document, run_page
+from kistack.reporting.staleness import staleness_page
+from kistack.reporting.sweeps import sweep_document, sweep_page
+from kistack.sweeping.rows import Sweep
+from kistack.sweeping.staleness import Staleness
 
-Subject = Profile | Recommendation | Pipeline | RunRecord | Answer
+Subject = Profile | Recommendation | Pipeline | RunRecord | Answer | Sweep | Staleness
 Format = Literal["text", "md", "json"]
 
 
 def report(subject: Subject, format: Format = "text", *, width: int = 120) -> str:  # noqa: A002 - the reader's word
-    """A profile, a recommendation, a pipeline, a run or an answer as text, Markdown or JSON.
+    """A profile, a recommendation, a pipeline, a run, an answer, a sweep or a test of staleness in that format.
 
     Raises:
         InputError: an unknown format.
@@ -51,6 +55,10 @@ def _page(subject: Subject) -> Page:
             return run_page(subject)
         case Answer():
             return answer_page(subject)
+        case Sweep():
+            return sweep_page(subject)
+        case Staleness():
+            return staleness_page(subject)
 
 
 def _document(subject: Subject) -> dict[str, Any]:
@@ -65,3 +73,7 @@ def _document(subject: Subject) -> dict[str, Any]:
             return run_document(subject)
         case Answer():
             return {"schema": 1, **answer_document(subject)}
+        case Sweep():
+            return sweep_document(subject)
+        case Staleness():
+            return subject.to_json()

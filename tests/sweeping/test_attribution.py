@@ -53,7 +53,7 @@ def test_missing_cells_leave_whole_contexts_out_and_bias_nothing_that_does_not_i
 
 def test_intervals_from_items_cover_the_true_effects():
     """The truth of a simulation is what it gives with very many items: hardness makes the points nonlinear."""
-    large = {c: v for c, v in simulated(7, items=200_000).items()}
+    large = simulated(7, items=200_000)
     truth = {e.techniques: e.value for e in effects("quality", {c: 100 * v for c, v in large.items()}, "points")}
     inside = total = 0
     for seed in range(40):

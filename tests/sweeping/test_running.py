@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import kistack
 from kistack.bundle import workspace as workspaces
 from kistack.bundle.workspace import Workspace
 from kistack.domain.plan import Plan
@@ -54,7 +55,7 @@ def test_every_combination_is_a_row_and_every_distinct_step_is_made_once(toy_pla
 
 def test_the_document_holds_table_effects_regret_predictions_and_is_kept(toy_place, swept):
     document = json.loads(json.dumps(sweep_document(swept)))
-    assert [r["name"] for r in document["rows"]][0] == "nothing"
+    assert document["rows"][0]["name"] == "nothing"
     assert document["rows"][1]["roles"] == ["factorial", "advised"]
     assert document["baselines"]["few-shot"]["value"] == 0
     quality = {tuple(e["techniques"]): e for e in document["attribution"]["effects"] if e["number"] == "quality"}
@@ -78,6 +79,8 @@ def test_the_page_tells_effects_in_words(swept):
     assert "retrieve+tune (advised)" in text
     assert "No fixed habit is shown to do better" in text
     assert "Each was made once." in text
+    assert "retrieve+tune (advised)" in kistack.report(swept, "md")
+    assert json.loads(kistack.report(swept, "json"))["sweep"] == swept.sweep
 
 
 def test_the_same_command_does_nothing_and_fresh_begins_anew(toy_place, swept):
@@ -111,9 +114,6 @@ def test_a_failed_combination_is_a_row_and_its_step_is_not_tried_twice(toy_place
 
 
 def test_a_budget_ends_it_and_a_larger_one_goes_on(toy_place):
-    class Clock:
-        now = 1000.0
-
     first = run_sweep(toy_place, FEW, quietly(budget=30.0))
     # Toys are expected to take longer than they do: what does not fit is left for another time.
     assert first.status == "budget"
