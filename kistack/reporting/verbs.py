@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Literal
 
 from kistack.bundle.opening import Answer
@@ -43,37 +44,21 @@ def report(subject: Subject, format: Format = "text", *, width: int = 120) -> st
     raise InputError(f"there is no report format {format!r}", "use text, md or json")
 
 
+#: Per kind of subject: its page, and its JSON document.
+_VIEWS: dict[type, tuple[Callable[[Any], Page], Callable[[Any], dict[str, Any]]]] = {
+    Profile: (profile_page, Profile.to_json),
+    Recommendation: (advice_page, advice_document),
+    Pipeline: (check_page, lambda subject: {"schema": 1, **subject.describe()}),
+    RunRecord: (run_page, run_document),
+    Answer: (answer_page, lambda subject: {"schema": 1, **answer_document(subject)}),
+    Sweep: (sweep_page, sweep_document),
+    Staleness: (staleness_page, Staleness.to_json),
+}
+
+
 def _page(subject: Subject) -> Page:
-    match subject:
-        case Profile():
-            return profile_page(subject)
-        case Recommendation():
-            return advice_page(subject)
-        case Pipeline():
-            return check_page(subject)
-        case RunRecord():
-            return run_page(subject)
-        case Answer():
-            return answer_page(subject)
-        case Sweep():
-            return sweep_page(subject)
-        case Staleness():
-            return staleness_page(subject)
+    return _VIEWS[type(subject)][0](subject)
 
 
 def _document(subject: Subject) -> dict[str, Any]:
-    match subject:
-        case Profile():
-            return subject.to_json()
-        case Recommendation():
-            return advice_document(subject)
-        case Pipeline():
-            return {"schema": 1, **subject.describe()}
-        case RunRecord():
-            return run_document(subject)
-        case Answer():
-            return {"schema": 1, **answer_document(subject)}
-        case Sweep():
-            return sweep_document(subject)
-        case Staleness():
-            return subject.to_json()
+    return _VIEWS[type(subject)][1](subject)

@@ -39,7 +39,8 @@ class Running:
 
     ``budget`` is the wall clock in seconds that its rows may cost in all, over as many calls as it takes.
     ``over_limits`` runs what is expected to exceed a limit. ``retry`` runs failed combinations again. ``fresh`` begins
-    a new sweep although one of the same request is there; steps that are made are used all the same.
+    a new sweep although one of the same request is there; steps that are made are used all the same. ``sweep`` is the
+    id of the one to go on with, where it is known.
     """
 
     budget: float | None = None
@@ -142,13 +143,17 @@ class _Sweeping:
             self.made.update(w.key for w in kept.work if w.status in {"done", "reused"})
         for number, one in enumerate(self.sweep.combinations):
             row = self.rows.get(one.name)
-            if row is not None and row.status in FINAL and not (self.how.retry and row.status in {"failed", "refused"}):
+            if row is not None and row.status in FINAL and not self._again(row):
                 continue
             expected = remaining(one, self.made)
             if not self._fits(expected):
                 continue
             self.how.notify(f"[{number + 1}/{total}] {one.name}: about {format_duration(expected * self.pace, 2)}")
             self._keep(number, one, self._row(number, one))
+
+    def _again(self, row: Row) -> bool:
+        """Whether a finished row is to be tried once more."""
+        return (self.how.retry and row.status == "failed") or (self.how.over_limits and row.status == "refused")
 
     def _fits(self, expected: float) -> bool:
         """Whether a combination is expected to end within what is left; a shorter one further on may."""

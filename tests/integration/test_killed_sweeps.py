@@ -1,9 +1,12 @@
 """Sweeps that are killed: nothing finished is lost or done twice, and every one ends with the same table."""
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 
@@ -38,18 +41,23 @@ def table(document):
     return {"rows": rows, "effects": effects, "regret": regret, "baselines": document["baselines"]}
 
 
-def kill_after(root, environment, seconds):
-    """Run the sweep for so long, then kill it and its workers; True where it had ended by itself before."""
+def kill_after(root, environment, seconds, *, at_work=True):
+    """Kill a sweep and its workers so long after it began (its first step); True where it had ended before."""
+    began = time.time()
     process = start(*COMMAND, cwd=root, env=environment)
-    try:
+    while at_work and process.poll() is None and not _told_since(root, began):
+        time.sleep(0.02)
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=seconds)
-    except Exception:  # noqa: BLE001 - it runs still
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return False
-    assert process.returncode == 0, process.communicate()
+        assert process.returncode == 0, process.communicate()
+        return True
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return True
+    return False
+
+
+def _told_since(root, moment):
+    return any(p.stat().st_mtime > moment for p in root.glob(".kistack/runs/*/events.jsonl"))
 
 
 def rows_kept(root):
@@ -62,8 +70,6 @@ def made(root):
 
 
 def new_project(root, toy_project):
-    import shutil
-
     shutil.copytree(toy_project, root, ignore=shutil.ignore_patterns(".kistack"))
     return root
 
@@ -84,7 +90,7 @@ def check(root, environment, expected, before):
     assert document["status"] == "done"
     after = rows_kept(root)
     assert {name: after[name] for name in before} == before
-    assert len(list(root.glob(".kistack/sweeps/*"))) == 1
+    assert len(list(root.glob(".kistack/sweeps/*/sweep.json"))) == 1
     assert max(made(root).values()) == 1
     assert run_to_end(root, environment)["rows"] == document["rows"]
 
@@ -93,10 +99,10 @@ def test_a_sweep_killed_twenty_times_ends_with_the_same_table(undisturbed, toy_p
     expected, seconds = undisturbed
     root = new_project(tmp_path / "killed", toy_project)
     chance = random.Random(5)
-    start_up = 2.0
-    for _ in range(KILLS):
+    for number in range(KILLS):
         before = rows_kept(root)
-        ended = kill_after(root, toy_environment, start_up + chance.uniform(0, 2 * seconds / KILLS))
+        # Every fourth is killed while it starts.
+        ended = kill_after(root, toy_environment, chance.uniform(0, 2 * seconds / KILLS), at_work=number % 4 != 0)
         after = rows_kept(root)
         assert {name: after[name] for name in before} == before
         if ended:
@@ -109,7 +115,7 @@ def test_twenty_sweeps_killed_once_each_end_with_the_same_table(undisturbed, toy
     expected, seconds = undisturbed
     for seed in range(KILLS):
         root = new_project(tmp_path / f"seed-{seed}", toy_project)
-        kill_after(root, toy_environment, random.Random(seed).uniform(0.5, seconds))
+        kill_after(root, toy_environment, random.Random(seed).uniform(0, seconds))
         check(root, toy_environment, expected, rows_kept(root))
 
 

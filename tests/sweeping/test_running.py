@@ -1,6 +1,7 @@
 """Sweeps on toys: everything real but the arithmetic."""
 
 import json
+import shutil
 import time
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from kistack.execution.events import StepStarted
 from kistack.reporting.markdown import render
 from kistack.reporting.sweeps import sweep_page
 from kistack.sweeping.notebook import Notebook
-from kistack.sweeping.running import Running, run_sweep
+from kistack.sweeping.running import Running, finished, run_sweep
 from kistack.sweeping.selection import SMALLEST, Request, select
 from kistack.sweeping.summary import sharing, sweep_document
 
@@ -31,9 +32,21 @@ def again(place):
     return Workspace(place.scenario, host=place.host)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where the work folder of a finished sweep is kept for the tests that look at one."""
+    return tmp_path_factory.mktemp("kept") / "work"
+
+
 @pytest.fixture
-def swept(toy_place):
-    return run_sweep(toy_place, FEW, quietly())
+def swept(toy_place, kept):
+    """A finished sweep of ``FEW``; run once, then copied into the test's own project."""
+    if not kept.is_dir():
+        run_sweep(toy_place, FEW, quietly())
+        shutil.copytree(toy_place.project.work, kept)
+    elif not toy_place.project.work.is_dir():
+        shutil.copytree(kept, toy_place.project.work)
+    return finished(Notebook.find(toy_place.project, "last"))
 
 
 def test_every_combination_is_a_row_and_every_distinct_step_is_made_once(toy_place, swept):
@@ -113,29 +126,36 @@ def test_a_failed_combination_is_a_row_and_its_step_is_not_tried_twice(toy_place
     assert run_sweep(again(toy_place), request, quietly(retry=True)).rows["quantize"].status == "done"
 
 
-def test_a_budget_ends_it_and_a_larger_one_goes_on(toy_place):
-    first = run_sweep(toy_place, FEW, quietly(budget=30.0))
-    # Toys are expected to take longer than they do: what does not fit is left for another time.
-    assert first.status == "budget"
-    assert 1 <= len(first.rows) < 4
-    assert "budget ended before" in render(sweep_page(first))
-    second = run_sweep(again(toy_place), FEW, quietly(budget=3600.0))
-    assert second.sweep == first.sweep
-    assert second.status == "done"
-    assert {n: second.rows[n] for n in first.rows} == dict(first.rows)
+def test_a_budget_ends_it_and_a_larger_one_goes_on(toy_place, monkeypatch):
+    # Toys are expected to take longer than they do: nothing is expected to end within five seconds.
+    first = run_sweep(toy_place, FEW, quietly(budget=5.0))
+    assert (first.status, first.rows) == ("budget", {})
+    with monkeypatch.context() as patch:
+        patch.setattr("kistack.sweeping.running._Sweeping._fits", lambda self, _expected: len(self.rows) < 2)
+        second = run_sweep(again(toy_place), FEW, quietly(budget=60.0))
+    assert list(second.rows) == ["nothing", "retrieve+tune"]
+    assert second.status == "budget"
+    assert "budget ended before: " in render(sweep_page(second))
+    third = run_sweep(again(toy_place), FEW, quietly(budget=3600.0))
+    assert third.sweep == first.sweep
+    assert third.status == "done"
+    assert {n: third.rows[n] for n in second.rows} == dict(second.rows)
 
 
-def test_a_run_in_the_middle_of_which_the_budget_ends_is_cut_and_gone_on_with(toy_place, toy_project):
+def test_a_run_in_the_middle_of_which_the_budget_ends_is_cut_and_gone_on_with(toy_place, toy_project, monkeypatch):
     plan = toy_project / "slow.yaml"
-    plan.write_text("schema: 1\nsteps:\n- {use: tune/toy, with: {seconds: 20}}\n")
+    plan.write_text("schema: 1\nsteps:\n- {use: tune/toy, with: {seconds: 60}}\n")
     request = Request((str(plan),))
+    monkeypatch.setattr("kistack.sweeping.running._Sweeping._fits", lambda *_: True)
     began = time.monotonic()
-    cut = run_sweep(toy_place, request, quietly(budget=7.0, over_limits=True))
-    if not cut.rows:
-        pytest.skip("the estimate alone is larger than the budget")
-    assert time.monotonic() - began < 18
+    cut = run_sweep(toy_place, request, quietly(budget=8.0))
+    assert time.monotonic() - began < 55
     assert cut.rows["slow"].status == "cut"
+    assert cut.rows["slow"].spent >= 7
     assert cut.status == "budget"
+    more = run_sweep(again(toy_place), request, quietly(budget=cut.rows["slow"].spent + 4.0))
+    assert more.sweep == cut.sweep
+    assert more.rows["slow"].spent > cut.rows["slow"].spent + 3
 
 
 def test_a_plan_beyond_a_limit_is_refused_unless_asked_for(toy_place):
@@ -145,7 +165,7 @@ def test_a_plan_beyond_a_limit_is_refused_unless_asked_for(toy_place):
     found = run_sweep(place, request, quietly())
     assert found.rows["tune"].status == "refused"
     assert "disk" in found.rows["tune"].error
-    assert run_sweep(again(place), request, quietly(over_limits=True, retry=True)).rows["tune"].status == "done"
+    assert run_sweep(again(place), request, quietly(over_limits=True)).rows["tune"].status == "done"
 
 
 def test_stopping_keeps_what_is_finished_and_the_same_command_goes_on(toy_place, monkeypatch):
