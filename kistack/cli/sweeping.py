@@ -41,6 +41,9 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     settings: Annotated[
         str, typer.Option("--settings", help="each: every set as advised; same: a technique is set alike in all.")
     ] = "each",
+    evaluate: Annotated[
+        str, typer.Option("--evaluate", help="Only these evaluators, such as answers,retrieval,speed; default: all.")
+    ] = "",
     budget: BudgetOption = "",
     over_limits: OverLimitsOption = False,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed combinations again.")] = False,
@@ -59,7 +62,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     if show:
         _show(folder, show, as_json=as_json)
         return
-    request = Request(_listed(plans), front, settings)  # type: ignore[arg-type]  # checked by Request
+    request = Request(_listed(plans), front, settings, _listed(evaluate))  # type: ignore[arg-type]  # checked there
     seconds = _seconds(budget)
     how = Running(seconds, over_limits, retry, fresh, sweep_id, None, out.say)
     place = workspace_at(folder)
@@ -130,6 +133,7 @@ def _detach(place: Workspace, request: Request, how: Running, budget: str, *, as
     # The child starts in the project's folder: files are named so that it finds them.
     plans = [str(Path(p).absolute()) if Path(p).is_file() else p for p in request.plans]
     command += ["--plans", ",".join(plans)] if plans else []
+    command += ["--evaluate", ",".join(request.evaluate)] if request.evaluate else []
     command += ["--budget", budget] if budget else []
     flags = {"--front": request.front, "--over-limits": how.over_limits, "--retry": how.retry}
     command += [name for name, wanted in flags.items() if wanted]

@@ -33,7 +33,8 @@ class Request:
     ``plans`` names sets of techniques (``retrieve+tune``, ``nothing``) or plan files; empty means all sixteen sets.
     ``front`` takes the sets on the predicted Pareto front instead. ``settings``: ``each`` set as the advice would run
     it, or the ``same`` settings of a technique in all sets, those of the advised plan, so that effects are of the
-    technique alone and more steps are shared.
+    technique alone and more steps are shared. ``evaluate`` names the evaluators to run (empty: every one that fits);
+    perplexity, for one, puts every model to work once more.
 
     Raises:
         InputError: plans and front at once, or another word for ``settings``.
@@ -42,6 +43,7 @@ class Request:
     plans: tuple[str, ...] = ()
     front: bool = False
     settings: SettingsOf = "each"
+    evaluate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.plans and self.front:
@@ -51,7 +53,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """What a sweep is recognized by."""
-        return {"plans": list(self.plans), "front": self.front, "settings": self.settings}
+        named = {"plans": list(self.plans), "evaluate": list(self.evaluate)}
+        return {**named, "front": self.front, "settings": self.settings}
 
 
 def select(place: Workspace, request: Request) -> tuple[list[Combination], list[str]]:
@@ -61,7 +64,7 @@ def select(place: Workspace, request: Request) -> tuple[list[Combination], list[
         InputError: an unknown technique or plan file, or the same plan twice.
     """
     advice = advise(place.scenario, place.profile(), place.host, calibration=place.calibration())
-    chosen = _Chosen(place, advice, request.settings)
+    chosen = _Chosen(place, advice, request.settings, _evaluators(place, request.evaluate))
     if request.plans:
         wanted = [chosen.named(text) for text in request.plans]
     elif request.front:
@@ -77,11 +80,24 @@ def select(place: Workspace, request: Request) -> tuple[list[Combination], list[
     return chosen.with_roles(wanted), list(advice.notes)
 
 
+def _evaluators(place: Workspace, names: Sequence[str]) -> tuple[str, ...]:
+    """The evaluators of these names, with or without their kind."""
+    known = [stage.name for stage in place.host.stages_of("evaluate")]
+    wanted = [name if "/" in name else f"evaluate/{name}" for name in names]
+    unknown = next((name for name in wanted if name not in known), None)
+    if unknown is not None:
+        raise InputError(f"there is no evaluator {unknown}", f"name any of: {', '.join(known)}")
+    return tuple(wanted)
+
+
 class _Chosen:
     """The plans of a sweep as they are picked from one recommendation."""
 
-    def __init__(self, place: Workspace, advice: Recommendation, settings: SettingsOf) -> None:
+    def __init__(
+        self, place: Workspace, advice: Recommendation, settings: SettingsOf, evaluate: tuple[str, ...]
+    ) -> None:
         self.place = place
+        self.evaluate = evaluate
         self.settings = settings
         self.best = advice.best if advice.kept else None
         self.candidates = advice.candidates
@@ -138,7 +154,7 @@ class _Chosen:
         if not only:
             return []
         least = min(only, key=lambda c: c.estimate.cost("bytes"))
-        if any(c.plan == least.plan.to_dict() for c in others):
+        if any(_steps(c) == least.plan.to_dict()["steps"] for c in others):
             return []
         return [replace(self._composed(SMALLEST, least.plan, least), roles=("habit",))]
 
@@ -147,7 +163,7 @@ class _Chosen:
         best = set_name(self.best.plan.techniques) if self.best is not None else ""
         advised = None
         if self.best is not None:
-            exact = next((c for c in wanted if c.plan == self.best.plan.to_dict()), None)
+            exact = next((c for c in wanted if _steps(c) == self.best.plan.to_dict()["steps"]), None)
             advised = exact or next((c for c in wanted if c.name == best), None)
         seen: set[frozenset[str]] = set()
         marked = []
@@ -165,6 +181,7 @@ class _Chosen:
     def _composed(self, name: str, plan: Plan, candidate: Candidate | None = None) -> Combination:
         """The plan with what is expected of it; what cannot be composed says why."""
         place = self.place
+        plan = plan.model_copy(update={"evaluate": self.evaluate}) if self.evaluate else plan
         rejected = () if candidate is None else tuple(f"{r.limit}: {r.needs}" for r in candidate.rejections)
         try:
             pipeline = place.compose(plan, where=name)
@@ -182,3 +199,7 @@ class _Chosen:
             refused=tuple(f"{r.limit}: it needs {r.needs}, {r.allowed} allowed" for r in refused),
             seconds={n.key: n.estimate.cost("seconds") for n in pipeline.nodes},
         )
+
+
+def _steps(combination: Combination) -> list[Any]:
+    return list(combination.plan.get("steps", ()))

@@ -27,6 +27,7 @@ def sweep(  # noqa: PLR0913 - keyword arguments with defaults
     plans: Sequence[str] = (),
     front: bool = False,
     settings: SettingsOf = "each",
+    evaluate: Sequence[str] = (),
     budget: float | str | None = None,
     over_limits: bool = False,
     retry: bool = False,
@@ -43,6 +44,7 @@ def sweep(  # noqa: PLR0913 - keyword arguments with defaults
         plans: sets of techniques (``retrieve+tune``, ``nothing``) or plan files; default all sixteen sets.
         front: those on the predicted Pareto front instead.
         settings: ``each`` set as it would be advised, or every technique the ``same`` in all of them.
+        evaluate: the evaluators to run (``answers``, ``speed``); default every one that fits.
         budget: seconds, or a text such as ``45m``: the wall clock that it may cost in all.
         over_limits: also run what is expected to exceed a limit.
         retry: run failed combinations again.
@@ -60,7 +62,7 @@ def sweep(  # noqa: PLR0913 - keyword arguments with defaults
     """
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
     how = Running(seconds, over_limits, retry, fresh, "", on_event, notify)
-    return run_sweep(workspace(scenario), Request(tuple(plans), front, settings), how)
+    return run_sweep(workspace(scenario), Request(tuple(plans), front, settings, tuple(evaluate)), how)
 
 
 def staleness(

@@ -247,6 +247,17 @@ def test_the_same_settings_in_every_set_are_those_of_the_advised_plan(toy_place)
     assert len(keys) <= len(each)
 
 
+def test_only_some_evaluators_leave_the_rest_of_the_work_out(toy_place):
+    found, _ = select(toy_place, Request(settings="same", evaluate=("toy",)))
+    every, _ = select(toy_place, Request(settings="same"))
+    assert all(c.plan["evaluate"] == ["evaluate/toy"] for c in found)
+    assert [c.roles for c in found] == [c.roles for c in every]
+    keys, more = {k for c in found for k in c.seconds}, {k for c in every for k in c.seconds}
+    assert keys < more
+    with pytest.raises(InputError, match="evaluate/taste"):
+        select(toy_place, Request(evaluate=("taste",)))
+
+
 def test_the_front_holds_the_advised_plan(toy_place):
     found, _ = select(toy_place, Request(front=True))
     assert 1 <= len(found) < 16
