@@ -197,6 +197,8 @@ def _against(one: Against) -> tuple[str, ...]:
     if one.points is None:
         return (one.name, f"{one.plan}: {one.why}".strip(": "), *[DASH] * 5)
     costs = [f"x{one.costs[n]:.2f}" if n in one.costs else DASH for n in _NUMBERS[1:]]
+    if one.latency_ci is not None:
+        costs[0] += f" [{one.latency_ci[0]:.2f}, {one.latency_ci[1]:.2f}]"
     return (one.name, one.plan, _points(one.points) + ("" if one.points.shown else " (not shown)"), *costs)
 
 

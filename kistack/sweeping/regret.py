@@ -44,14 +44,16 @@ _SEED = 20
 class Against:
     """The advised plan held against another: points it is better by (positive) or worse, and costs as ratios.
 
-    ``points`` is advised minus other on the same items with its 95 % interval. ``costs`` are advised over other.
-    ``why`` says why there is nothing to compare.
+    ``points`` is advised minus other on the same items with its 95 % interval. ``costs`` are advised over other;
+    ``latency_ci`` is the 95 % interval of that of latency, over the questions that were timed one by one (all else is
+    measured once). ``why`` says why there is nothing to compare.
     """
 
     name: str
     plan: str
     points: PairedResult | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
+    latency_ci: tuple[float, float] | None = None
     why: str = ""
 
     @property
@@ -67,6 +69,7 @@ class Against:
             "points": None if self.points is None else self.points.mean,
             "ci95": None if self.points is None else [self.points.low, self.points.high],
             "cost_ratios": dict(self.costs),
+            "latency_ci95": None if self.latency_ci is None else list(self.latency_ci),
             "beats_the_advice": self.beats,
             "why_not": self.why,
         }
@@ -176,7 +179,20 @@ def against(name: str, plan: str, advised: str, scores: Mapping[str, Floats], do
     """The advised plan held against another that was measured too."""
     one, two = done[advised].measured, done[plan].measured
     costs = {n: one[n] / two[n] for n in COSTS if one.get(n, 0.0) > 0 and two.get(n, 0.0) > 0}
-    return Against(name, plan, paired_difference(scores[advised], scores[plan]), costs)
+    points = paired_difference(scores[advised], scores[plan])
+    timed = _latency_ratio(done[advised], done[plan])
+    if timed is None:
+        return Against(name, plan, points, costs)
+    return Against(name, plan, points, {**costs, "latency_seconds": timed[0]}, timed[1:])
+
+
+def _latency_ratio(one: Row, two: Row) -> tuple[float, float, float] | None:
+    """The geometric mean of the ratios of answers' times with its interval; None where they were not timed alike."""
+    first, second = (np.array(row.items.get("latency_seconds", ()), dtype=np.float64) for row in (one, two))
+    if first.size != second.size or first.size < 2 or not ((first > 0) & (second > 0)).all():  # noqa: PLR2004
+        return None
+    result = paired_difference(np.log(first), np.log(second))
+    return math.exp(result.mean), math.exp(result.low), math.exp(result.high)
 
 
 def _habit(words: str, name: str, advised: Combination, sweep: Sweep, scores: Mapping[str, Floats]) -> Against:

@@ -94,6 +94,17 @@ def test_equal_scores_go_to_the_cheaper_and_costs_are_ratios():
     assert found.best.costs == {"latency_seconds": 2.0, "bytes": 3.0}
 
 
+def test_the_ratio_of_latencies_is_paired_by_question():
+    cells = {frozenset({"retrieve"}): np.ones(4), frozenset({"tune"}): np.zeros(4)}
+    sweep = planted(cells, advised="retrieve")
+    times = {"retrieve": (2.0, 20.0, 4.4), "tune": (1.0, 10.0, 2.0)}
+    rows = {n: replace(r, items={**r.items, "latency_seconds": times[n]}) for n, r in sweep.rows.items()}
+    [habit] = [h for h in regret(replace(sweep, rows=rows)).habits if h.name == "always tune"]
+    assert habit.costs["latency_seconds"] == pytest.approx((2 * 2 * 2.2) ** (1 / 3))
+    assert 2 <= habit.latency_ci[0] <= habit.costs["latency_seconds"] <= habit.latency_ci[1] <= 2.2 + 1e-9
+    assert habit.to_json()["latency_ci95"] == list(habit.latency_ci)
+
+
 def test_less_is_better_for_some_metrics():
     cells = {frozenset(): np.full(6, 9.0), frozenset({"tune"}): np.full(6, 4.0)}
     sweep = planted(cells, advised="nothing")
