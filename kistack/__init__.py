@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kistack.errors import KistackError
     from kistack.evaluation.probes import Probe
     from kistack.reporting.verbs import report
+    from kistack.sweeping.rows import Sweep
+    from kistack.sweeping.staleness import Staleness
+    from kistack.sweeping.verbs import staleness, sweep
 
 __all__ = [
     "Answer",
@@ -34,7 +37,9 @@ __all__ = [
     "Recommendation",
     "RunRecord",
     "Scenario",
+    "Staleness",
     "Step",
+    "Sweep",
     "Workspace",
     "advise",
     "compose",
@@ -47,6 +52,8 @@ __all__ = [
     "profile",
     "report",
     "run",
+    "staleness",
+    "sweep",
 ]
 
 _HOMES = {
@@ -62,7 +69,9 @@ _HOMES = {
     "Recommendation": "kistack.domain.advice",
     "RunRecord": "kistack.domain.records",
     "Scenario": "kistack.domain.scenario",
+    "Staleness": "kistack.sweeping.staleness",
     "Step": "kistack.domain.plan",
+    "Sweep": "kistack.sweeping.rows",
     "Workspace": "kistack.bundle.workspace",
     "advise": "kistack.bundle.verbs",
     "compose": "kistack.bundle.verbs",
@@ -75,6 +84,8 @@ _HOMES = {
     "profile": "kistack.bundle.verbs",
     "report": "kistack.reporting.verbs",
     "run": "kistack.bundle.verbs",
+    "staleness": "kistack.sweeping.verbs",
+    "sweep": "kistack.sweeping.verbs",
 }
 
 

@@ -42,6 +42,7 @@ def run(
     run_dir: Path | None = None,
     on_event: Callable[[Event], None] | None = None,
     fresh: bool = False,
+    cancelled: Callable[[], bool] | None = None,
 ) -> RunRecord:
     """Run ``pipeline`` in a project; see ``Workspace.run``."""
     folder = run_dir or place.project.new_run()
@@ -51,13 +52,21 @@ def run(
         (folder / PLAN_FILE).write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
         (folder / PROFILE_FILE).write_text(json.dumps(place.profile().to_json()), encoding="utf-8")
     execution = execute(
-        pipeline, place.store, given, folder, hooks=place.host, on_event=on_event, fresh=fresh, final=False
+        pipeline,
+        place.store,
+        given,
+        folder,
+        hooks=place.host,
+        on_event=on_event,
+        fresh=fresh,
+        cancelled=cancelled,
+        final=False,
     )
     record = _record(place, pipeline, execution)
     error = execution.error
     if error is None:
         try:
-            systems = _systems(pipeline, execution)
+            systems = scored(pipeline, execution)
             measured = observed(pipeline, execution.steps, systems, place.profile())
             record = replace(record, systems=systems, measured=measured)
             _require_answers(pipeline, execution)
@@ -143,7 +152,13 @@ def environment(profile: Profile) -> dict[str, str]:
     return found
 
 
-def _systems(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
+def scored(pipeline: Pipeline, execution: Execution) -> dict[str, SystemScore]:
+    """The score of every system of a pipeline that has run.
+
+    Raises:
+        StoreError: an artifact cannot be read.
+        InputError: two evaluators give the same metric.
+    """
     by_key = {step.key: step for step in execution.steps}
     return {name: _score(execution, system, by_key) for name, system in pipeline.systems.items()}
 

@@ -268,10 +268,12 @@ class Workspace:
         on_event: Callable[[Event], None] | None = None,
         fresh: bool = False,
         over_limits: bool = False,
+        cancelled: Callable[[], bool] | None = None,
     ) -> RunRecord:
         """Run a composed plan, measure it beside the baselines, and leave a bundle.
 
-        ``over_limits`` runs it although it is expected to exceed a limit of the scenario or of a machine.
+        ``over_limits`` runs it although it is expected to exceed a limit of the scenario or of a machine. ``cancelled``
+        is asked now and then whether to stop.
 
         Raises:
             PlanError: it is expected to exceed a limit; nothing was started.
@@ -282,4 +284,4 @@ class Workspace:
         # Deciding must not pay for what only running needs.
         from kistack.bundle.running import run
 
-        return run(self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh)
+        return run(self, pipeline, run_dir=run_dir, on_event=on_event, fresh=fresh, cancelled=cancelled)

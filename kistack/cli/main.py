@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kistack.cli import assets, benching, bundles, comparing, deciding, demoing, policing, running, wizarding
+from kistack.cli import assets, benching, bundles, comparing, deciding, demoing, policing, running, sweeping, wizarding
 from kistack.cli.output import out
 from kistack.errors import InputError, KistackError
 
@@ -44,7 +44,7 @@ def options(
     out.quiet, out.debug, out.strict = quiet, debug, strict
 
 
-for module in (wizarding, deciding, policing, running, comparing, bundles, assets, benching, demoing):
+for module in (wizarding, deciding, policing, running, sweeping, comparing, bundles, assets, benching, demoing):
     module.add_to(app)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,15 +23,21 @@ from kistack.reporting.plans import check_page
 from kistack.reporting.profiles import profile_page
 from kistack.reporting.provenance import Places
 from kistack.reporting.run_report import full_document, full_page
+from kistack.reporting.staleness import staleness_page
+from kistack.reporting.sweeps import sweep_document, sweep_page
+from kistack.sweeping.rows import Sweep
+from kistack.sweeping.staleness import Staleness
 
-Other = Profile | Recommendation | Pipeline | Answer
+Other = Profile | Recommendation | Pipeline | Answer | Sweep | Staleness
 Subject = Other | RunRecord
 Format = Literal["text", "md", "json", "html"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
 def report(subject: Subject, format: Format = "text", *, width: int = 120) -> str:  # noqa: A002 - the reader's word
-    """A profile, a recommendation, a pipeline, a run or an answer as text, Markdown, JSON or one HTML file.
+    """A profile, a recommendation, a pipeline, a run, an answer, a sweep or a test of staleness in that format.
+
+    HTML is one file that needs no network.
 
     Raises:
         InputError: an unknown format.
@@ -71,25 +78,20 @@ def _rendered(page: Page, form: str, width: int) -> str:
             raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
 
 
+#: Per kind of subject: its page, and its JSON document.
+_VIEWS: dict[type, tuple[Callable[[Any], Page], Callable[[Any], dict[str, Any]]]] = {
+    Profile: (profile_page, Profile.to_json),
+    Recommendation: (advice_page, advice_document),
+    Pipeline: (check_page, lambda subject: {"schema": 1, **subject.describe()}),
+    Answer: (answer_page, lambda subject: {"schema": 1, **answer_document(subject)}),
+    Sweep: (sweep_page, sweep_document),
+    Staleness: (staleness_page, Staleness.to_json),
+}
+
+
 def _page(subject: Other) -> Page:
-    match subject:
-        case Profile():
-            return profile_page(subject)
-        case Recommendation():
-            return advice_page(subject)
-        case Pipeline():
-            return check_page(subject)
-        case Answer():
-            return answer_page(subject)
+    return _VIEWS[type(subject)][0](subject)
 
 
 def _document(subject: Other) -> dict[str, Any]:
-    match subject:
-        case Profile():
-            return subject.to_json()
-        case Recommendation():
-            return advice_document(subject)
-        case Pipeline():
-            return {"schema": 1, **subject.describe()}
-        case Answer():
-            return {"schema": 1, **answer_document(subject)}
+    return _VIEWS[type(subject)][1](subject)

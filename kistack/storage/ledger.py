@@ -12,6 +12,7 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -21,13 +22,21 @@ from kistack.errors import InputError, StoreError
 from kistack.storage.files import remove, storing
 
 #: Version of the tables below (SQLite's ``user_version``).
-LEDGER_SCHEMA = 3
+LEDGER_SCHEMA = 4
 
 #: Numbers of a plan as a whole: stated, told to the user after calibration, and measured by that run itself.
 _TOTALS = """
 CREATE TABLE totals (
     entry INTEGER NOT NULL REFERENCES runs (entry), name TEXT NOT NULL, use TEXT NOT NULL, raw REAL, predicted REAL,
     measured REAL, PRIMARY KEY (entry, name)
+);
+"""
+
+#: What was found over several runs together: sweeps and tests of staleness, as the documents they report.
+_STUDIES = """
+CREATE TABLE studies (
+    entry INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT NOT NULL, kind TEXT NOT NULL, status TEXT NOT NULL,
+    started TEXT NOT NULL, document TEXT NOT NULL
 );
 """
 
@@ -72,10 +81,11 @@ ORDER BY 7, 8, 2
 _RAW = "ALTER TABLE numbers ADD COLUMN raw REAL; UPDATE numbers SET raw = predicted;"
 #: What brings an older ledger one version further: version to the statements that leave it at version + 1.
 #: 1: nothing was calibrated yet, so what was predicted is what the stages stated. 2: what a step opens was not told
-#: apart.
+#: apart. 3: only runs were kept.
 MIGRATIONS: dict[int, str] = {
     1: _RAW + _TOTALS,
     2: "ALTER TABLE steps ADD COLUMN work TEXT NOT NULL DEFAULT ''; UPDATE steps SET work = use;",
+    3: _STUDIES,
 }
 
 
@@ -153,6 +163,34 @@ class Ledger:
             raise InputError(f"the ledger has no run {run!r}", "list them with: kistack runs")
         return RunRecord.from_json(json.loads(row[0]))
 
+    def keep_study(self, study: str, kind: str, status: str, started: str, document: Mapping[str, Any]) -> None:
+        """Add what was found over several runs together, as it stands now.
+
+        Args:
+            study: its id.
+            kind: ``sweep`` or ``staleness``.
+            status: how it stands.
+            started: ISO 8601 in UTC.
+            document: its report, as JSON.
+
+        Raises:
+            StoreError: the disk is full or the file damaged.
+
+        """
+        row = (study, kind, status, started, json.dumps(document, sort_keys=True))
+        with self._guard(), self._open() as db, db:
+            db.execute("INSERT INTO studies (study, kind, status, started, document) VALUES (?, ?, ?, ?, ?)", row)
+
+    def studies(self, kind: str) -> list[dict[str, Any]]:
+        """The reports of one kind as they last stood, the oldest first."""
+        latest = "SELECT max(entry) FROM studies WHERE kind = ? GROUP BY study"
+        with self._guard(), self._open() as db:
+            rows = db.execute(
+                f"SELECT document FROM studies WHERE entry IN ({latest}) ORDER BY started, entry",  # noqa: S608 - constant
+                (kind,),
+            )
+            return [json.loads(text) for (text,) in rows]
+
     def observed(self) -> list[Observed]:
         """Every number that was both stated and measured, oldest first: of steps, and of plans as a whole.
 
@@ -201,7 +239,9 @@ class Ledger:
             empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
             if version == 0 and empty:
                 db.execute("PRAGMA journal_mode = WAL")
-                db.executescript(f"BEGIN; {_TABLES} {_TOTALS} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;")
+                db.executescript(
+                    f"BEGIN; {_TABLES} {_TOTALS} {_STUDIES} PRAGMA user_version = {LEDGER_SCHEMA}; COMMIT;"
+                )
                 return
         if version > LEDGER_SCHEMA or version == 0:
             raise StoreError(

@@ -104,5 +104,6 @@ def toy_environment(tmp_path_factory):
     (info / "entry_points.txt").write_text("[kistack]\ntoys = toys\nbulky = misfits:bulky\n")
     for module in ("toys.py", "misfits.py"):
         (site / module).write_text((TESTS / module).read_text())
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
     real = ",".join(p.name for p in metadata.entry_points(group="kistack") if p.name not in {"toys", "bulky"})
-    return {**os.environ, "PYTHONPATH": str(site), "KISTACK_DISABLE_PLUGINS": real, "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": path, "KISTACK_DISABLE_PLUGINS": real, "COLUMNS": "200"}

@@ -239,3 +239,22 @@ def test_a_full_disk_is_said_as_such(tmp_path, monkeypatch):
         ledger.append(record(settings={"x": "y" * 100_000}))
     monkeypatch.undo()
     assert ledger.runs() == []
+
+
+def test_studies_are_kept_as_they_last_stood(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.keep_study("s1", "sweep", "unfinished", "2026-01-01T00:00:00Z", {"rows": 1})
+    ledger.keep_study("t1", "staleness", "done", "2026-01-02T00:00:00Z", {"states": 3})
+    ledger.keep_study("s1", "sweep", "done", "2026-01-01T00:00:00Z", {"rows": 2})
+    ledger.keep_study("s0", "sweep", "done", "2025-01-01T00:00:00Z", {"rows": 9})
+    assert ledger.studies("sweep") == [{"rows": 9}, {"rows": 2}]
+    assert ledger.studies("staleness") == [{"states": 3}]
+    assert ledger.runs() == []
+
+
+def test_a_ledger_from_before_there_were_studies_takes_them(tmp_path):
+    path = tmp_path / "ledger.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((DATA / "ledger-v1.sql").read_text())
+    Ledger(path).keep_study("s1", "sweep", "done", "2026-01-01T00:00:00Z", {"rows": 2})
+    assert Ledger(path).studies("sweep") == [{"rows": 2}]
