@@ -112,7 +112,9 @@ def test_a_project_that_cannot_be_advised_any_more_is_no_obstacle(kept, toy_plac
 
 def test_a_failed_run_and_a_bare_record_have_a_report():
     steps = (StepRecord("tune/x", "k", "failed", error="out of memory"),)
-    record = RunRecord("r", "failed", {"schema": 99, "steps": [], "odd": 1}, "", {}, steps, error="step 1: out of memory")
+    record = RunRecord(
+        "r", "failed", {"schema": 99, "steps": [], "odd": 1}, "", {}, steps, error="step 1: out of memory"
+    )
     for form in ("text", "md", "json", "html"):
         assert "out of memory" in report(record, form)
     with pytest.raises(InputError, match="no report format"):
