@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: demo test test-system check lint types layers format clean
+.PHONY: demo test test-system browser check lint types layers format clean
 
 # With the binding that gives logits, perplexity and the check of an export are exact.
 EXTRAS_kistack-gguf := [logits]
@@ -28,7 +28,14 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(TESTS) -n auto --dist loadfile -m "not system" --cov --cov-report=term --cov-fail-under=90
 
-test-system: $(STAMP)
+# The system's Chromium where a package manager has it, else the build that playwright brings.
+browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	command -v chromium >/dev/null \
+		|| { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+		|| $(BIN)/playwright install chromium
+
+test-system: browser
 	$(TESTS) -m system
 
 lint: $(STAMP)
