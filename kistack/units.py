@@ -66,21 +66,26 @@ def _decimal(text: str) -> Decimal:
 def _split(value: object, what: str, hint: str) -> tuple[Decimal, str]:
     """The number and the rest of ``value``; non-finite numbers, booleans and other types are refused."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise UnitError(f"{value!r} is not a {what}", hint)
+        raise UnitError(f"{value!r} is not {_one(what)}", hint)
     if not isinstance(value, str):
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         if not number.is_finite():
-            raise UnitError(f"{value!r} is not a {what}", hint)
+            raise UnitError(f"{value!r} is not {_one(what)}", hint)
         return number, ""
     match = _QUANTITY.fullmatch(value)
     if match is None:
-        raise UnitError(f"{value!r} is not a {what}", hint)
+        raise UnitError(f"{value!r} is not {_one(what)}", hint)
     return _decimal(match[1]), match[2]
+
+
+def _one(what: str) -> str:
+    """``a size``, ``an amount``."""
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def _not_negative(number: Decimal, value: object, what: str, hint: str) -> Decimal:
     if number < 0:
-        raise UnitError(f"{value!r} is negative: a {what} is zero or more", hint)
+        raise UnitError(f"{value!r} is negative: {_one(what)} is zero or more", hint)
     return number
 
 

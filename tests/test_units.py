@@ -120,7 +120,7 @@ def test_dates(text, expected):
         (units.parse_rate, "5 4/day", "5 4", "50/day"),
         (units.parse_rate, "often", "often", "50/day"),
         (units.parse_money, "3 EUR", "3 EUR", "2.50 USD"),
-        (units.parse_money, "-1", "negative", "2.50 USD"),
+        (units.parse_money, "-1", "negative: an amount", "2.50 USD"),
         (units.parse_date, "2024-13-01", "2024-13-01", "2024-07-01"),
         (units.parse_date, "yesterday", "yesterday", "2024-07-01"),
         (units.parse_date, "1 Foo 2024", "Foo", "2024-07-01"),

@@ -211,6 +211,9 @@ def _text(value: object) -> str:
         return "not stated"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        stated = {k: v for k, v in value.items() if v is not None}
+        return ", ".join(f"{k}: {_text(v)}" for k, v in stated.items()) or "nothing stated"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kistack.advisor.answerer import Answerer, teaches
 from kistack.advisor.features import Change, Features
+from kistack.units import format_count
 
 
 def base(features: Features, state: Answerer) -> str:
@@ -45,8 +46,8 @@ def distill(features: Features, change: Change, loss: float) -> str:
     text = [f"the student learns from {change.pairs:.0f} pairs"]
     if change.ratio < 0.98:  # noqa: PLR2004 - rounding of parameter counts
         text.append(
-            f"with {100 * change.ratio:.0f} % of the parameters, taught on {change.tokens:.2g} tokens, it keeps "
-            f"{100 * (1 - loss):.0f} % of the ability"
+            f"with {100 * change.ratio:.0f} % of the parameters, taught on {format_count(change.tokens)} tokens, "
+            f"it keeps {100 * (1 - loss):.0f} % of the ability"
         )
     if teaches(features, change):
         text.append(f"a teacher {change.teacher / features.params:.1f} times as large passes on part of what it can do")

@@ -18,7 +18,7 @@ from kistack.errors import Cancelled, KistackError, StepFailed
 from kistack.plugins.host import Entry, Host, default_settings
 from kistack.plugins.stages import Stage
 from kistack.profiling.cache import Cache, Facts, default_folder
-from kistack.units import format_duration
+from kistack.units import format_count, format_duration
 
 #: The one out of a profiler, and the section of the profile that its facts join.
 SECTION = "hardware"
@@ -76,8 +76,15 @@ def merge(facts: Facts, found: Mapping[str, Fact], name: str) -> Facts:
         if old is None or old.source == "assumed":
             merged[fact] = replace(new, unit=new.unit or (old.unit if old else ""))
         elif old.value != new.value:
-            merged[fact] = replace(old, why=f"{old.why}; {name} measured {new.value}")
+            merged[fact] = replace(old, why=f"{old.why}; {name} measured {_text(new)}")
     return merged
+
+
+def _text(fact: Fact) -> str:
+    """A fact's value with its unit."""
+    value = fact.value
+    told = format_count(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return f"{told}{'' if told[-1:].isalpha() else ' '}{fact.unit}".rstrip()
 
 
 def _excuse(facts: Facts, wanted: Mapping[str, Fact], reason: str) -> Facts:

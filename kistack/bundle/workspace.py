@@ -126,9 +126,7 @@ class Workspace:
                 from kistack.storage.files import remove
 
                 remove(cache)
-            measure = partial(refine, self.host, refresh=refresh, notify=self._notify)
-            found = profile(self.scenario, sources=self.host.sources(), cache=cache, refine=measure, on_facts=on_facts)
-            self._profile = found.updated(self._probed(found))
+            self._profile = self._measured(self.scenario, cache, refresh=refresh, on_facts=on_facts)
             self._memo.clear()
         return self._profile
 
@@ -197,8 +195,21 @@ class Workspace:
                 kept, cache = self.project.prepare() / "cache", Path(folder, "cache")
                 if kept.is_dir():
                     shutil.copytree(kept, cache)
-                profiled = profile(made.changed, sources=self.host.sources(), cache=cache)
+                profiled = self._measured(made.changed, cache)
         return profiled.updated(made.facts)
+
+    def _measured(
+        self,
+        scenario: Scenario,
+        cache: Path,
+        *,
+        refresh: bool = False,
+        on_facts: Callable[[dict[str, Fact]], None] | None = None,
+    ) -> Profile:
+        """The facts of a scenario in this project, with what profilers measure and what a probe has found."""
+        measure = partial(refine, self.host, refresh=refresh, notify=self._notify)
+        found = profile(scenario, sources=self.host.sources(), cache=cache, refine=measure, on_facts=on_facts)
+        return found.updated(self._probed(found))
 
     def compose(self, plan: Plan, *, where: str = "plan", evaluation: bool = True) -> Pipeline:
         """Bind a plan to the installed stages.

@@ -33,7 +33,7 @@ _QUERIES_PER_SECOND = 90.0
 PYTHON_BYTES = 0.043e9
 #: Memory of an opened index whose retriever does not say (measured, MiniLM-L6 on numpy).
 _INDEX_BYTES = 0.12e9
-#: Seconds until such a worker has started and opened them (measured 0.2 to 1 s).
+#: Seconds until a worker has opened an index (measured 0.2 to 1 s).
 _START_SECONDS = 1.0
 #: Seconds until a worker has opened a model (measured 2 to 10 s, most of it imports).
 _RUNTIME_SECONDS = 6.0

@@ -47,14 +47,14 @@ class Cache:
         """The facts kept under this key."""
         try:
             document = json.loads(self._path(section, key).read_text(encoding="utf-8"))
-            return {name: Fact(**fact) for name, fact in document.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            return {name: Fact(**fact) for name, fact in document["facts"].items()}
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
 
     def write(self, section: str, key: object, facts: Mapping[str, Fact]) -> None:
         """Keep facts; a failure to write is ignored."""
         path = self._path(section, key)
-        text = json.dumps({name: asdict(fact) for name, fact in facts.items()})
+        text = json.dumps({"facts": {name: asdict(fact) for name, fact in facts.items()}})
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:

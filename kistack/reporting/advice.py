@@ -84,16 +84,32 @@ def _cost(e: Estimate, name: str, unit: str) -> str:
 def _reasons(c: Candidate) -> list[str]:
     lines = []
     for reason in c.reasons:
-        points = f" ({reason.points:+.0f} points)" if reason.points else ""
+        points = f" ({told} points)" if (told := _signed(reason.points)) else ""
         sources = f" — {'; '.join(reason.sources)}" if reason.sources else ""
         lines.append(f"{reason.because}{points}{sources}")
     return lines
 
 
+def _signed(points: float) -> str:
+    """Points with their sign, to a place after the point where they would be none without it; empty where still so."""
+    for places in (0, 1):
+        told = f"{points:+.{places}f}"
+        if float(told):
+            return told
+    return ""
+
+
+def _against(points: float) -> str:
+    """What the best gains in quality against another."""
+    if abs(points) < 0.5:  # noqa: PLR2004 - less than a point is shown as
+        return "is as good"
+    return f"gains {points:+.0f} points" if points > 0 else f"loses {-points:.0f} points"
+
+
 def _runner_up(best: Candidate, second: Candidate) -> str:
     gap = best.quality - second.quality
     e, f = best.estimate, second.estimate
-    given = f"{second.name}: {_quality(second)}, {_costs(second)}. Against it {best.name} gains {gap:+.0f} points"
+    given = f"{second.name}: {_quality(second)}, {_costs(second)}. Against it {best.name} {_against(gap)}"
     changes = []
     for name, unit, what in (
         ("seconds", "s", "to build"),

@@ -43,6 +43,13 @@ def test_keys_of_the_scenario_are_read_by_its_own_types(scenario):
     assert found.facts == {}
 
 
+def test_a_machine_is_told_by_what_is_stated_of_it(scenario):
+    found = made(scenario, serve_on="{ram: 8GiB, cores: 4}")
+    [change] = found.told(profile_of())
+    assert change.before == "nothing stated"
+    assert change.after == "ram: 8GiB, cores: 4"
+
+
 def test_a_limit_is_taken_away_with_null(scenario):
     assert made(scenario, limits__memory="null").changed.limits.memory is None
 

@@ -94,6 +94,14 @@ def test_advice_rests_on_it(copy, host):
     assert not any("--probe" in n for n in advice.notes)
 
 
+def test_a_what_if_rests_on_it_too(copy, host):
+    place = Workspace.find(copy, host=host)
+    before = place.advise()
+    after = place.advise(changes={"traffic.queries_per_day": "60"})
+    points = [next(c.quality for c in advice.candidates if not c.plan.steps) for advice in (before, after)]
+    assert points[0] == points[1]
+
+
 def test_what_stands_is_not_asked_again(copy, host):
     told, events = [], []
     place = Workspace.find(copy, host=host, notify=told.append)

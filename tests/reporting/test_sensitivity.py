@@ -1,4 +1,6 @@
-from kistack.domain.advice import Candidate, Recommendation
+import pytest
+
+from kistack.domain.advice import Candidate, Reason, Recommendation
 from kistack.domain.plan import Plan, Step
 from kistack.domain.records import Estimate
 from kistack.reporting.advice import advice_document, advice_page
@@ -79,3 +81,18 @@ def test_ties_and_doubts_are_told():
     assert "retrieve and tune are tied in quality" in page(runner_up=other, indifference=2.0)[0]
     other["difference"] = {**gap, "tied": False, "confidence": 0.69}
     assert "with a probability of 69 %" in page(runner_up=other, indifference=2.0)[0]
+
+
+@pytest.mark.parametrize(("quality", "told"), [(60, "gains +10 points"), (70.1, "is as good"), (72, "loses 2 points")])
+def test_what_the_best_gains_against_the_runner_up_is_said_as_it_is(quality, told):
+    advice = Recommendation((candidate("retrieve", 70), candidate("tune", quality)), "d", (), (), {})
+    assert f"Against it retrieve {told}" in as_text(advice_page(advice), 200)
+
+
+def test_a_reason_of_less_than_a_point_is_not_told_as_none():
+    reasons = tuple(Reason(str(n), "notes", f"for {n}", (), n) for n in (12.0, -0.1, -0.01, 0.0))
+    best = candidate("retrieve", 70)
+    best = Candidate(best.plan, best.estimate, 70, 65, 75, reasons)
+    lines = as_text(advice_page(Recommendation((best,), "d", (), (), {})), 200).splitlines()
+    told = [line.partition(" for ")[2].strip() for line in lines if " for " in line]
+    assert told == ["12.0 (+12 points)", "-0.1 (-0.1 points)", "-0.01", "0.0"]

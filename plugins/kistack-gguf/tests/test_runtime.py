@@ -66,6 +66,13 @@ def test_answers_at_once_share_the_machine(smollm, profile):
     assert found[2].cost("tokens_per_second") > found[0].cost("tokens_per_second")
 
 
+def test_who_finds_no_place_waits(smollm, profile):
+    loads = [Load(prompt_tokens=200, new_tokens=16, concurrency=n) for n in (4, 40)]
+    few, many = (STAGE.serving(LlamaCppSettings(parallel=4), profile, served(smollm), load) for load in loads)
+    assert many.cost("latency_seconds") == pytest.approx(10 * few.cost("latency_seconds"))
+    assert many.cost("tokens_per_second") == few.cost("tokens_per_second")
+
+
 def test_memory_grows_with_context_and_file(smollm, profile):
     def peak(settings, size=144.8e6):
         return STAGE.serving(settings, profile, served(smollm, size=size), Load()).cost("peak_bytes")

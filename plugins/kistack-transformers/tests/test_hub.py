@@ -75,6 +75,24 @@ def ask_online(server: SimpleNamespace, home: Path, code: str) -> str:
     return done.stdout
 
 
+def test_without_a_network_one_remedy_is_told(tmp_path):
+    nowhere = SimpleNamespace(url="http://127.0.0.1:9")
+    code = """
+from kistack.errors import ModelError
+for ask in (hub.commit, hub.peek, hub.fetch):
+    try:
+        ask("org/tiny")
+    except ModelError as e:
+        print(e.message.partition(" (")[0], "|", e.hint.partition(" (")[0])
+"""
+    said = ask_online(nowhere, tmp_path, code).splitlines()
+    assert (
+        said
+        == ["hub:org/tiny: not in the local cache, and the hub cannot be reached | fetch it where there is a network"]
+        * 3
+    )
+
+
 def test_peek_fetches_small_files_and_fetch_the_rest(hub_server, tmp_path):
     code = """
 source = HubSource()

@@ -36,7 +36,10 @@ class LlamaCppRuntime(Stage):
         )
 
     def serving(self, settings: LlamaCppSettings, profile: Profile, artifact: Type, load: Load) -> Estimate:
-        """Prompts cost arithmetic; answers cost reading the weights once per token, for all answered at once."""
+        """Prompts cost arithmetic; answers cost reading the weights once per token, for all answered at once.
+
+        More questions than ``parallel`` wait for their turn.
+        """
         here = costs.machine(profile, "serving")
         at_once = max(1, min(load.concurrency, settings.parallel))
         precision = artifact.facets.get("precision", "int8")
@@ -54,7 +57,7 @@ class LlamaCppRuntime(Stage):
         peak = needed_bytes(weights, cache, artifact.fact("hidden"), artifact.fact("vocab"), sizes)
         return Estimate(
             costs={
-                "latency_seconds": latency,
+                "latency_seconds": latency * max(1.0, load.concurrency / at_once),
                 "tokens_per_second": at_once * load.new_tokens / latency,
                 "peak_bytes": peak,
             }

@@ -154,8 +154,8 @@ def _told(name: str) -> Iterator[None]:
     except (OSError, errors.HfHubHTTPError) as e:
         raise _unreachable(name, str(e)) from e
     except Exception as e:
-        # the transport's own errors (httpx) share no base class with the library's
-        if type(e).__module__.partition(".")[0] in {"httpx", "httpcore"}:
+        # the transport's own errors (httpx, of any version of it) share no base class with the library's
+        if type(e).__module__.partition(".")[0].startswith(("httpx", "httpcore")):
             raise _unreachable(name) from e
         raise
 
