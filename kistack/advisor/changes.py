@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from kistack.domain.facts import Fact, Profile, Value, declared
-from kistack.domain.scenario import Scenario
+from kistack.domain.scenario import Device, Scenario
 from kistack.domain.yamlfile import Place, Positions, validate
 from kistack.errors import InputError, InvalidInput, Problem
 from kistack.units import parse_duration, parse_money, parse_rate, parse_share, parse_size
@@ -149,13 +150,14 @@ class WhatIf:
     def _scenario_with(self, own: Mapping[str, object]) -> Scenario:
         data = self.scenario.to_dict()
         positions = _Given(Path(WHAT))
-        for key, value in own.items():
+        # A key before those under it, in whatever order they were given.
+        for key, value in sorted(own.items(), key=lambda item: item[0].count(".")):
             place = tuple(key.split("."))
             node = data
             for part in place[:-1]:
                 inner = node.get(part)
                 if not isinstance(inner, dict):
-                    inner = node[part] = {}
+                    inner = node[part] = self._opened(part, inner)
                 node = inner
             node[place[-1]] = _plain(value)
             positions.lines[place] = 1
@@ -164,6 +166,16 @@ class WhatIf:
                            error=InvalidInput)  # fmt: skip
         changed._file = self.scenario.file  # noqa: SLF001 - the changed scenario belongs to the same project
         return changed
+
+    def _opened(self, part: str, value: object) -> dict[str, Any]:
+        """A value under which keys are changed: a machine given by its name keeps what the name stands for."""
+        if part not in {"serve_on", "train_on"} or not isinstance(value, str):
+            return {}
+        try:
+            device = Device.model_validate(value, context={"root": self.scenario.folder})
+        except ValidationError:  # told with the other mistakes, by its key
+            return {"preset": value}
+        return device.model_dump(mode="json", exclude_unset=True)
 
     def told(self, after: Profile) -> tuple[Change, ...]:
         """What was changed, from what to what; ``after`` is the profile under the changes."""

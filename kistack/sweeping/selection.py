@@ -181,7 +181,8 @@ class _Chosen:
     def _composed(self, name: str, plan: Plan, candidate: Candidate | None = None) -> Combination:
         """The plan with what is expected of it; what cannot be composed says why."""
         place = self.place
-        plan = plan.model_copy(update={"evaluate": self.evaluate}) if self.evaluate else plan
+        if self.evaluate:
+            plan = plan.model_copy(update={"evaluate": tuple(Step(use=name) for name in self.evaluate)})
         rejected = () if candidate is None else tuple(f"{r.limit}: {r.needs}" for r in candidate.rejections)
         try:
             pipeline = place.compose(plan, where=name)

@@ -50,6 +50,17 @@ def test_a_machine_is_told_by_what_is_stated_of_it(scenario):
     assert change.after == "ram: 8GiB, cores: 4"
 
 
+def test_facts_of_a_machine_are_stated_beside_its_name_in_either_order(scenario):
+    both = {"serve_on": "raspberry-pi-5", "serve_on.ram_free": "2GiB"}
+    for changes in (both, dict(reversed(both.items()))):
+        changed = WhatIf(changes, scenario, profile_of()).changed.serve_on
+        assert (changed.preset, changed.ram_free) == ("raspberry-pi-5", 2 * 1024**3)
+    assert WhatIf({**both, "serve_on": "this"}, scenario, profile_of()).changed.serve_on.preset is None
+    with pytest.raises(InvalidInput) as caught:
+        WhatIf({**both, "serve_on": "no-such-machine"}, scenario, profile_of())
+    assert [p.message for p in caught.value.problems if "no-such-machine" in p.message]
+
+
 def test_a_limit_is_taken_away_with_null(scenario):
     assert made(scenario, limits__memory="null").changed.limits.memory is None
 

@@ -31,7 +31,7 @@ def table(document):
         {
             **{n: row[n] for n in ("name", "roles", "plan", "status", "error", "unavailable")},
             "metrics": {n: m for n, m in row["metrics"].items() if n in {"contained", "perplexity", "bytes"}},
-            "quality": row["measured"]["quality"],
+            "quality": row["measured"].get("quality"),
         }
         for row in document["rows"]
     ]
