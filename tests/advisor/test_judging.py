@@ -82,6 +82,7 @@ def test_another_bench_under_other_facts_shares_what_is_known():
     assert other.compositions.count == count
 
 
+@pytest.mark.speed
 def test_judging_again_under_another_limit_takes_milliseconds():
     bench().judge(profile_of())
     spent = []
@@ -93,6 +94,7 @@ def test_judging_again_under_another_limit_takes_milliseconds():
     assert min(spent) < 0.05
 
 
+@pytest.mark.speed
 def test_three_hundred_candidates_are_judged_in_150_milliseconds(host, scenario, monkeypatch):
     wide = {
         "retrieve/paper": [{"top_k": k} for k in (1, 3, 5, 8)],

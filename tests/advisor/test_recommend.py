@@ -355,6 +355,7 @@ def test_advice_is_told_calibrated_and_says_by_how_many_runs(host, scenario):
 # --- speed
 
 
+@pytest.mark.speed
 def test_many_candidates_are_judged_quickly(host, scenario):
     profile = profile_of()
     advise(scenario, profile, host)

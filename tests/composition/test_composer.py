@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from kistack.composition.arranging import arrange, plan_of
 from kistack.composition.composer import compose
-from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Given, Ref
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, PlanError
@@ -397,14 +396,3 @@ def test_plan_of_names(host):
     assert plan_of("nothing", host).steps == ()
     with pytest.raises(InputError, match="no technique 'prune'"):
         plan_of("prune", host)
-
-
-def test_composing_is_fast(host, profile):
-    import time
-
-    memo = Memo()
-    plans = [plan(*(USES[t] for t in ts)) for ts in subsets()]
-    start = time.perf_counter()
-    for p in plans:
-        compose(p, profile, host, evaluation=False, memo=memo)
-    assert (time.perf_counter() - start) / len(plans) < 0.02

@@ -134,6 +134,7 @@ def test_following_a_resumed_run_passes_over_its_first_end(run_dir):
     assert [e.name for e in follow(run_dir)] == ["run_started", "run_finished"] * 2
 
 
+@pytest.mark.speed
 def test_listing_reads_long_runs_quickly(run_dir):
     log = EventLog(run_dir / "events.jsonl")
     log.write(events.RunStarted(run="run-1", total=1))

@@ -29,6 +29,7 @@ def advise(folder):
     return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.speed
 @without_models
 def test_the_demo_is_advised_in_two_seconds_without_torch(tmp_path):
     from kistack.cli import main
@@ -50,6 +51,7 @@ def test_the_demo_is_advised_in_two_seconds_without_torch(tmp_path):
     assert min(runs) < 2.0, runs
 
 
+@pytest.mark.speed
 def test_help_takes_little():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "kistack", "--help"], capture_output=True, check=True)

@@ -137,6 +137,7 @@ def test_identities_are_those_of_what_is_written(project):
     assert found.text("items.identity") == identity(split.test, scenario.template)
 
 
+@pytest.mark.speed
 def test_an_unchanged_project_is_not_read_again(project, monkeypatch):
     first = take(project)
     monkeypatch.setattr(assembly, "load_corpus", lambda _s: pytest.fail("read again"))

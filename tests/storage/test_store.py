@@ -400,6 +400,7 @@ def test_put_get_gc_verify_hold_together(tmp_path_factory, inputs, data):
         shutil.rmtree(store.root)
 
 
+@pytest.mark.speed
 def test_looking_up_is_quick(store):
     with store.lock(KEY):
         folder = store.prepare(KEY, ["model"])["model"]

@@ -65,6 +65,7 @@ CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.q
 MOST = 0.25
 
 
+@pytest.mark.speed
 def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch):
     session = crowded_session(tmp_path, monkeypatch)
     count = len(session.bench.judgement.order)

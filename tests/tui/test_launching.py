@@ -34,6 +34,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.speed
 def test_the_first_frame_takes_less_than_a_second_and_loads_nothing_heavy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FIRST_FRAME, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60

@@ -1,9 +1,11 @@
 import subprocess
 import sys
 
+import pytest
 from kistack_llamaindex import hooks
 
 
+@pytest.mark.speed
 def test_importing_the_hooks_loads_nothing_heavy():
     code = (
         "import sys, kistack.plugins.stages, kistack.plugins.hookspecs, time; start = time.perf_counter();"

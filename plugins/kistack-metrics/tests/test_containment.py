@@ -238,6 +238,7 @@ def test_a_text_contains_itself_unless_it_has_no_token(text):
     assert is_contained(text, [text]) == bool(read_tokens(text))
 
 
+@pytest.mark.speed
 @pytest.mark.parametrize("piece", ["1.", "1a", "a1", ".1-rc", "-rc-1", "1,111", "2024-", "a", "31 oct ", "1.1+1~1_1."])
 def test_long_odd_texts_take_no_long_time(piece):
     start = time.perf_counter()

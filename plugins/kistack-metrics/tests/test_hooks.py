@@ -13,6 +13,7 @@ from kistack.plugins.host import load_host
 STAGES = hooks.kistack_register_evaluators()
 
 
+@pytest.mark.speed
 def test_importing_the_hooks_loads_nothing_heavy():
     code = (
         "import sys, kistack.plugins.stages, kistack.plugins.hookspecs, time; start = time.perf_counter();"
