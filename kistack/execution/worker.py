@@ -192,7 +192,8 @@ class _Feed:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        self.busy = False
+        # Of the jobs that came, how many are not done: with any left, the end of the input is the end of the runner.
+        self._came = self.done = 0
         self._jobs: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
@@ -203,8 +204,9 @@ class _Feed:
 
     def _read(self) -> None:
         for line in self._input:
+            self._came += 1
             self._jobs.put(line.strip())
-        if self.busy:
+        if self._came > self.done:
             _end_group()
         self._jobs.put("")
 
@@ -266,11 +268,10 @@ def main(arguments: list[str]) -> int:
             return int(any(o.error is not None for o in outcomes))
         feed = _Feed()
         while path := feed.next():
-            feed.busy = True
             _perform(Path(path))
             os.dup2(errors, 1)
             os.dup2(errors, 2)
-            feed.busy = False
+            feed.done += 1
             control.write(path + "\n")
     except Stopped:
         return _STOPPED

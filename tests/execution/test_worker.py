@@ -67,6 +67,18 @@ def test_a_worker_whose_input_ends_in_a_step_ends_with_all_it_started(prepare, t
     assert not _alive(child)
 
 
+def test_a_job_whose_runner_ended_before_it_began_is_not_run(prepare, tmp_path):
+    job = prepare("orphan", 60.0)
+    job.write(tmp_path / "job.json")
+    command = [sys.executable, "-m", "kistack.execution.worker"]
+    done = subprocess.run(
+        command, input=f"{tmp_path / 'job.json'}\n", text=True, capture_output=True, check=False, start_new_session=True,
+        timeout=30,
+    )  # fmt: skip
+    assert done.returncode == -9
+    assert done.stdout == ""
+
+
 def _alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - a file of the system
