@@ -71,10 +71,10 @@ def test_a_job_whose_runner_ended_before_it_began_is_not_run(prepare, tmp_path):
     job = prepare("orphan", 60.0)
     job.write(tmp_path / "job.json")
     command = [sys.executable, "-m", "kistack.execution.worker"]
+    line = f"{tmp_path / 'job.json'}\n"
     done = subprocess.run(
-        command, input=f"{tmp_path / 'job.json'}\n", text=True, capture_output=True, check=False, start_new_session=True,
-        timeout=30,
-    )  # fmt: skip
+        command, input=line, text=True, capture_output=True, check=False, start_new_session=True, timeout=30
+    )
     assert done.returncode == -9
     assert done.stdout == ""
 
