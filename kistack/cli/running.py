@@ -123,7 +123,8 @@ def report(
     form: Annotated[str, typer.Option("--format", help="text, md, json or html.")] = "text",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
     sweep: Annotated[
-        Path | None, typer.Option("--sweep", help="Effects of techniques (JSON) to show beside the run.")
+        Path | None,
+        typer.Option("--sweep", help="Effects to show beside: what sweep --json wrote (default: the last sweep)."),
     ] = None,
 ) -> None:
     """The report of a run: baselines beside the plan, predicted beside measured, examples, and where numbers come from.
@@ -131,14 +132,15 @@ def report(
     As HTML it is one file with plots that needs no network.
     """
     from kistack.bundle.archive import find_run
-    from kistack.reporting.evidence import gather
+    from kistack.reporting.evidence import gather, latest_effects
     from kistack.reporting.verbs import FORMATS, report_run
     from kistack.storage.project import Project
 
     if form not in FORMATS:
         raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
-    kept = find_run(Project.find(folder), run)
-    evidence = gather(kept, _advising(folder), None if sweep is None else _document(sweep))
+    project = Project.find(folder)
+    kept = find_run(project, run)
+    evidence = gather(kept, _advising(folder), latest_effects(project) if sweep is None else _document(sweep))
     base = output.parent if output is not None else None
     text = report_run(evidence, form, base=base)  # type: ignore[arg-type]  # checked above
     if output is not None:

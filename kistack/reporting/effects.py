@@ -1,93 +1,110 @@
-"""What each technique adds, from a sweep over combinations.
+"""What each technique adds, from the document that a sweep writes (``sweep_document``, ``kistack sweep --json``).
 
-What is read is a mapping (a JSON document)::
-
-    {"schema": 1,
-     "metric": "contained",
-     "numbers": {"points": {"unit": "points", "lower_is_better": false},
-                 "latency_p50": {"unit": "%", "lower_is_better": true}, …},
-     "effects": [{"techniques": ["retrieve"], "number": "points", "value": 41.0, "low": 36.5, "high": 45.2}, …]}
-
-``value`` is how much the number changes where the techniques are present against where they are not, over the
-combinations that differ in nothing else; one technique is a main effect, several are their interaction. ``low`` and
-``high`` are its 95 % interval.
+Read are its ``metric`` and ``attribution.effects``: per number and set of techniques a value on a scale (``points`` and
+``seconds`` are differences, ``ratio`` is a factor) with a 95 % interval, or none where the number was measured once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kistack.errors import InputError
-from kistack.reporting.blocks import Block, Figure, Heading, Table
+from kistack.reporting.blocks import Block, Bullets, Figure, Heading, Table
+from kistack.reporting.numbers import DASH, shown
 from kistack.reporting.plots.ranges import Range, rows_of_ranges
+from kistack.sweeping.attribution import Effect
+from kistack.sweeping.rows import SWEEP_SCHEMA
 
-EFFECTS_SCHEMA = 1
-_FIELDS = ("techniques", "number", "value", "low", "high")
+_WORDS = {
+    "quality": "quality",
+    "latency_seconds": "latency",
+    "serving_peak_bytes": "memory while serving",
+    "bytes": "size",
+    "seconds": "time to build",
+}
+_REMEDY = "give the document that kistack sweep --json writes"
+_SAID = {True: "yes", False: "no difference shown", None: "measured once"}
 
 
 def effects_blocks(sweep: Mapping[str, Any]) -> list[Block]:
-    """A part of a page: one plot with its table for each number that the sweep measured.
+    """A part of a page: for each number that the sweep measured one plot with its table.
 
     Raises:
         InputError: the mapping is not of that form.
     """
-    numbers = checked(sweep)
+    found = effects_of(sweep)
+    metric = str(sweep.get("metric", ""))
+    by = {number: [e for e in found if e.number == number] for number in dict.fromkeys(e.number for e in found)}
     page: list[Block] = [Heading("What each technique adds", anchor="effects")]
-    for number, about in numbers.items():
-        rows = [e for e in sweep["effects"] if e["number"] == number]
-        unit = str(about.get("unit", ""))
-        better = "less is better" if about.get("lower_is_better") else "more is better"
-        told = _told(unit)
-        ranges = [(_name(e), [_range(e, told)]) for e in rows]
-        title = f"Effects on {number}" + (f" ({sweep['metric']})" if number == "points" and "metric" in sweep else "")
-        svg = rows_of_ranges(title, f"change in {unit or number}; {better}", ranges, [], told, at=0.0)
-        table = Table(
-            ("techniques", "change", "95 % interval", "shown"),
-            tuple((_name(e), told(e["value"]), f"{told(e['low'])} to {told(e['high'])}", _shown(e)) for e in rows),
-            frozenset({1, 2}),
-        )
-        page.append(Figure(title, svg, table, folded=False))
-    return page
+    page += [_figure(number, effects, metric) for number, effects in by.items()]
+    notes = sweep["attribution"].get("notes")
+    return [*page, Bullets(tuple(str(n) for n in notes))] if notes else page
 
 
-def checked(sweep: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """The numbers of a sweep's document.
+def effects_of(sweep: Mapping[str, Any]) -> list[Effect]:
+    """The effects in a sweep's document.
 
     Raises:
-        InputError: the document is not of the form this module describes.
+        InputError: the document is not of the form this module reads.
     """
-    remedy = "give the document that a sweep writes"
-    if sweep.get("schema") != EFFECTS_SCHEMA:
-        raise InputError(f"the sweep has schema {sweep.get('schema')!r}, {EFFECTS_SCHEMA} is known", remedy)
-    numbers, effects = sweep.get("numbers"), sweep.get("effects")
-    if not isinstance(numbers, Mapping) or not isinstance(effects, list) or not effects:
-        raise InputError("the sweep has no numbers or no effects", remedy)
+    if sweep.get("schema") != SWEEP_SCHEMA:
+        raise InputError(f"the sweep has schema {sweep.get('schema')!r}, {SWEEP_SCHEMA} is known", _REMEDY)
+    told = sweep.get("attribution")
+    effects = told.get("effects") if isinstance(told, Mapping) else None
+    if not isinstance(effects, list):
+        raise InputError("the sweep has no attribution with effects", _REMEDY)
+    if not effects:
+        raise InputError(
+            "the sweep tells no effects yet", "measure combinations that differ in one technique: kistack sweep"
+        )
+    found = []
     for place, effect in enumerate(effects):
-        missing = [f for f in _FIELDS if not isinstance(effect, Mapping) or f not in effect]
-        if missing:
-            raise InputError(f"effect {place + 1} of the sweep lacks {', '.join(missing)}", remedy)
-        if effect["number"] not in numbers:
-            raise InputError(f"effect {place + 1} of the sweep is on {effect['number']!r}, which is no number", remedy)
-        if not all(isinstance(effect[f], int | float) for f in _FIELDS[2:]):
-            raise InputError(f"effect {place + 1} of the sweep has an end that is no number", remedy)
-    return numbers
+        try:
+            found.append(Effect.from_json(effect))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"effect {place + 1} of the sweep cannot be read: {error!s}", _REMEDY) from error
+    return found
 
 
-def _name(effect: Mapping[str, Any]) -> str:
-    return " x ".join(effect["techniques"])
+def _figure(number: str, effects: list[Effect], metric: str) -> Figure:
+    word = _WORDS.get(number, number)
+    of = f" ({metric})" if number == "quality" and metric else ""
+    scale, neutral = effects[0].scale, effects[0].neutral
+    label = {"ratio": f"{word}, times what it is without", "seconds": f"change of {word}"}.get(
+        scale, f"points of {word}"
+    )
+    better = "more is better" if number == "quality" else "less is better"
+    title = f"Effects on {word}{of}"
+    ranges = [(_name(e), [_range(e)]) for e in effects]
+    svg = rows_of_ranges(title, f"{label}; {better}", ranges, [], lambda v: _told(scale, v), at=neutral)
+    rows = tuple((_name(e), _told(scale, e.value), _interval(e), _SAID[e.shown]) for e in effects)
+    table = Table(("techniques", "change", "95 % interval", "shown"), rows, frozenset({1, 2}))
+    return Figure(title, svg, table, folded=False)
 
 
-def _told(unit: str) -> Callable[[float], str]:
-    return lambda value: f"{value:+.3g} {unit}".rstrip()
+def _name(effect: Effect) -> str:
+    return " x ".join(effect.techniques)
 
 
-def _range(effect: Mapping[str, Any], told: Callable[[float], str]) -> Range:
-    tip = f"{_name(effect)}: {told(effect['value'])} [{told(effect['low'])}, {told(effect['high'])}]"
+def _told(scale: str, value: float) -> str:
+    if scale == "ratio":
+        return f"x{value:.2f}"
+    if scale == "seconds":
+        return f"{'-' if value < 0 else '+'}{shown(abs(value), 's')}"
+    return f"{value:+.1f}"
+
+
+def _interval(effect: Effect) -> str:
+    if effect.low is None or effect.high is None:
+        return DASH
+    return f"{_told(effect.scale, effect.low)} to {_told(effect.scale, effect.high)}"
+
+
+def _range(effect: Effect) -> Range:
+    low = effect.value if effect.low is None else effect.low
+    high = effect.value if effect.high is None else effect.high
+    tip = f"{_name(effect)}: {_told(effect.scale, effect.value)} [{_interval(effect)}]"
     # Interactions are hollow, main effects filled.
-    hollow = len(effect["techniques"]) > 1
-    return Range(effect["value"], effect["low"], effect["high"], 2 if hollow else 1, tip, hollow=hollow)
-
-
-def _shown(effect: Mapping[str, Any]) -> str:
-    return "yes" if effect["low"] > 0 or effect["high"] < 0 else "no difference shown"
+    hollow = len(effect.techniques) > 1
+    return Range(effect.value, low, high, 2 if hollow else 1, tip, hollow=hollow)

@@ -11,7 +11,10 @@ from kistack.bundle.workspace import Workspace
 from kistack.domain.advice import Recommendation
 from kistack.domain.facts import Profile
 from kistack.errors import KistackError
+from kistack.reporting.effects import effects_of
 from kistack.reporting.runs import compared_by
+from kistack.storage.project import Project
+from kistack.sweeping.notebook import Notebook
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class Evidence:
         return sum(s.measured.get("seconds", 0.0) for s in steps if s.use.startswith("retrieve/"))
 
 
+def latest_effects(project: Project) -> Mapping[str, Any] | None:
+    """The document of the project's latest sweep that tells effects of techniques, if there is one."""
+    for book in reversed(Notebook.all(project)):
+        try:
+            document = book.result()
+            if document is not None and effects_of(document):
+                return document
+        except KistackError:
+            continue
+    return None
+
+
 def gather(kept: KeptRun, place: Workspace | None = None, sweep: Mapping[str, Any] | None = None) -> Evidence:
     """The evidence of a run.
 
@@ -54,7 +69,7 @@ def gather(kept: KeptRun, place: Workspace | None = None, sweep: Mapping[str, An
         kept: the run.
         place: its project, whose advisor says what was to be expected of the other combinations; without it, or where
             it cannot advise any more, the report goes without them and says so.
-        sweep: the effects of techniques, as ``kistack.reporting.effects`` describes.
+        sweep: the document of a sweep, whose effects of techniques are shown beside the run.
     """
     profile, advice, today, notes = kept.profile, None, False, []
     if place is not None:

@@ -57,6 +57,25 @@ class Effect:
             return None
         return self.low > self.neutral or self.high < self.neutral
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Effect:
+        """What ``to_json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not of that form.
+        """
+        low, high = (None, None) if document["ci95"] is None else (float(v) for v in document["ci95"])
+        return cls(
+            number=str(document["number"]),
+            techniques=tuple(str(t) for t in document["techniques"]),
+            scale=str(document["scale"]),
+            value=float(document["value"]),
+            low=low,
+            high=high,
+            contexts=int(document["contexts"]),
+            possible=int(document["possible"]),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Every field, and ``shown``."""
         return {

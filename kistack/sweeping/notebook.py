@@ -116,6 +116,10 @@ class Notebook:
             write_json(self.folder / _RESULT, document)
         return self.folder / _RESULT
 
+    def result(self) -> dict[str, Any] | None:
+        """What was computed from the rows when the sweep last ended; None where it never did."""
+        return read_json(self.folder / _RESULT)
+
     def row(self, number: int) -> Row | None:
         """The row of a number; None where it is not finished or cannot be read, and is then measured again."""
         document = read_json(self.folder / "rows" / f"{number:02d}.json")

@@ -6,6 +6,7 @@ import pytest
 
 from kistack.cli import main, places
 from kistack.cli.output import out
+from kistack.sweeping.attribution import Effect
 
 PLAN = """\
 schema: 1
@@ -316,14 +317,14 @@ def test_importing_kistack_imports_nothing_heavy():
 def test_a_report_is_written_as_one_html_file_with_a_sweep_beside_it(kistack, plan_file, tmp_path):
     assert kistack("run", plan_file)[0] == 0
     sweep = tmp_path / "sweep.json"
-    effect = {"techniques": ["tune"], "number": "points", "value": 30.0, "low": 20.0, "high": 40.0}
-    sweep.write_text(json.dumps({"schema": 1, "numbers": {"points": {"unit": "points"}}, "effects": [effect]}))
+    effect = Effect("quality", ("tune",), "points", 30.0, 20.0, 40.0, 8, 8).to_json()
+    sweep.write_text(json.dumps({"schema": 1, "metric": "contained", "attribution": {"effects": [effect]}}))
     code, text, error = kistack("report", "--format", "html", "-o", tmp_path / "r.html", "--sweep", sweep)
     assert (code, text) == (0, "")
     assert "written to" in error
     html = (tmp_path / "r.html").read_text()
     assert html.count("<svg") >= 5
-    assert "Effects on points" in html
+    assert "Effects on quality (contained)" in html
     assert 'href="project/.kistack/runs/' in html
     sweep.write_text("[]")
     code, _, error = kistack("report", "--sweep", sweep)

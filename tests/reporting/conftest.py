@@ -2,23 +2,31 @@
 
 import pytest
 
+from kistack.sweeping.attribution import Effect
+
+
+def _effect(techniques, number, scale, value, *ends):
+    low, high = ends or (None, None)
+    return Effect(number, tuple(techniques), scale, value, low, high, 8, 8).to_json()
+
+
 SWEEP = {
     "schema": 1,
     "metric": "contained",
-    "numbers": {
-        "points": {"unit": "points", "lower_is_better": False},
-        "latency_p50": {"unit": "%", "lower_is_better": True},
+    "attribution": {
+        "effects": [
+            _effect(["retrieve"], "quality", "points", 41.0, 36.5, 45.2),
+            _effect(["distill"], "quality", "points", -0.9, -2.0, 0.4),
+            _effect(["retrieve", "tune"], "quality", "points", 12.0, 6, 18),
+            _effect(["quantize"], "latency_seconds", "ratio", 0.59, 0.56, 0.62),
+            _effect(["tune"], "seconds", "seconds", 310.0),
+        ],
+        "notes": ["two combinations failed"],
     },
-    "effects": [
-        {"techniques": ["retrieve"], "number": "points", "value": 41.0, "low": 36.5, "high": 45.2},
-        {"techniques": ["distill"], "number": "points", "value": -0.9, "low": -2.0, "high": 0.4},
-        {"techniques": ["retrieve", "tune"], "number": "points", "value": 12.0, "low": 6, "high": 18},
-        {"techniques": ["quantize"], "number": "latency_p50", "value": -41.0, "low": -44, "high": -38},
-    ],
 }
 
 
 @pytest.fixture
 def sweep():
-    """The effects that a sweep would tell."""
+    """The document of a sweep, as far as a report reads it."""
     return SWEEP

@@ -1,30 +1,45 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
+import toys
+from toyproject import write_toy_project
 
 from kistack.bundle.archive import KeptRun, find_run, kept_record
+from kistack.bundle.workspace import Workspace
 from kistack.domain.plan import Plan, Step
 from kistack.domain.records import RunRecord, StepRecord
 from kistack.errors import InputError
+from kistack.plugins.host import load_host
 from kistack.reporting.blocks import Figure, Table
-from kistack.reporting.evidence import gather
+from kistack.reporting.evidence import gather, latest_effects
 from kistack.reporting.examples import examples_document, examples_of
 from kistack.reporting.run_report import full_document, full_page
 from kistack.reporting.verbs import report, report_run
+from kistack.sweeping.notebook import Notebook
 
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy"), Step(use="quantize/toy")))
 
 
-@pytest.fixture
-def kept(toy_place):
-    return find_run(toy_place.project, toy_place.run(toy_place.compose(PLAN)).run)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A project with one run, which all tests here read."""
+    root = write_toy_project(tmp_path_factory.mktemp("reported") / "project")
+    found = Workspace.find(root, host=load_host(entry_points=False, extra={"toys": toys}))
+    found.run(found.compose(PLAN))
+    return found
 
 
 @pytest.fixture
-def evidence(kept, toy_place, sweep):
-    return gather(kept, toy_place, sweep)
+def kept(place):
+    return find_run(place.project, "last")
+
+
+@pytest.fixture
+def evidence(kept, place, sweep):
+    return gather(kept, place, sweep)
 
 
 def test_every_plot_that_is_asked_for_is_there(evidence):
@@ -33,8 +48,9 @@ def test_every_plot_that_is_asked_for_is_there(evidence):
         "Metrics with their 95 % intervals",
         "Quality against latency",
         "Quality against memory",
-        "Effects on points (contained)",
-        "Effects on latency_p50",
+        "Effects on quality (contained)",
+        "Effects on latency",
+        "Effects on time to build",
         "Measured as a multiple of what was predicted",
         "Losses of the trainings",
         "Share of the content that is still true",
@@ -84,27 +100,34 @@ def test_the_json_document_has_the_same(evidence, sweep):
     assert document["sweep"] == sweep
 
 
-def test_without_store_profile_or_project_the_report_says_what_is_missing(kept, toy_place):
-    for path in (toy_place.project.work / "store" / "artifacts").glob("*/answers.jsonl"):
+@pytest.fixture
+def own(place, tmp_path):
+    """The project and its run in a folder of the test's own, to be damaged."""
+    root = shutil.copytree(place.project.root, tmp_path / "own")
+    return Workspace.find(root, host=place.host)
+
+
+def test_without_store_profile_or_project_the_report_says_what_is_missing(own):
+    kept = find_run(own.project, "last")
+    for path in (own.project.work / "store" / "artifacts").glob("*/answers.jsonl"):
         path.unlink()
     (kept.folder / "profile.json").unlink()
-    bare = gather(find_run(toy_place.project, kept.record.run))
+    bare = gather(find_run(own.project, kept.record.run))
     text = report_run(bare, "text", width=200)
     assert "no longer in the store" in text
     assert "How long it stays true" not in text
     assert full_document(bare)["examples"]["plan against baseline"] is None
     assert full_document(bare)["freshness"] is None
-    now = gather(find_run(toy_place.project, kept.record.run), toy_place)
+    now = gather(find_run(own.project, kept.record.run), own)
     assert now.today
     other = replace(kept.record, profile="another")
-    assert "as they are now" in gather(KeptRun(other), toy_place).notes[0]
+    assert "as they are now" in gather(KeptRun(other), own).notes[0]
 
 
-def test_a_project_that_cannot_be_advised_any_more_is_no_obstacle(kept, toy_place, toy_project):
-    for path in (toy_project / "documents").iterdir():
+def test_a_project_that_cannot_be_advised_any_more_is_no_obstacle(own):
+    for path in (own.project.root / "documents").iterdir():
         path.unlink()
-    place = type(toy_place)(toy_place.scenario, host=toy_place.host)
-    found = gather(kept, place)
+    found = gather(find_run(own.project, "last"), Workspace(own.scenario, host=own.host))
     assert found.advice is None
     assert "left out" in found.notes[0]
     assert "plan against baseline" in report_run(found, "text")
@@ -132,3 +155,12 @@ def test_examples_are_none_where_items_do_not_fit_their_answers(kept):
     lost = examples_of(kept, "contained", "baseline", "plan")
     assert {e.kind for e in lost} == {"lost"}
     assert lost[0].expected == "1.0"
+
+
+def test_the_latest_sweep_that_tells_effects_stands_beside_the_run(own, sweep):
+    assert latest_effects(own.project) is None
+    for document in (sweep, {"schema": 1, "attribution": {"effects": []}}):
+        book = Notebook.new(own.project)
+        book.decide({"started": "2026-01-01T00:00:00Z"})
+        book.keep_result(document)
+    assert latest_effects(own.project) == sweep
