@@ -1,6 +1,11 @@
 """A project of toy documents and toy pairs about twelve products, for tests that share one as well as for one test."""
 
 import json
+import shutil
+
+from kistack.bundle.archive import RECORD_FILE
+from kistack.bundle.workspace import Workspace
+from kistack.domain.records import RunRecord
 
 PRODUCTS = [f"Product{n}" for n in range(12)]
 
@@ -38,3 +43,17 @@ def write_toy_project(root):
     (root / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (root / "kistack.yaml").write_text(SCENARIO)
     return root
+
+
+def copied(place, root, host):
+    """A copy of a project with its runs, whose records and ledger name the copy."""
+    before = str(place.project.root)
+    shutil.copytree(before, root)
+    own = Workspace.find(root, host=host)
+    for path in own.project.work.glob("ledger*"):
+        path.unlink()
+    for path in sorted(own.project.runs.glob(f"*/{RECORD_FILE}")):
+        text = path.read_text().replace(before, str(root))
+        path.write_text(text)
+        own.project.ledger().append(RunRecord.from_json(json.loads(text)))
+    return own

@@ -10,9 +10,14 @@ PLAN = "schema: 1\nsteps:\n- {use: retrieve/toy}\n- {use: tune/toy}\n- {use: qua
 
 
 @pytest.fixture
-def ran(toy_place, toy_project):
-    (toy_project / "plan.yaml").write_text(PLAN)
-    return toy_place.run(toy_place.compose(load_plan(toy_project / "plan.yaml")))
+def toy_place(ran_place):
+    (ran_place.project.root / "plan.yaml").write_text(PLAN)
+    return ran_place
+
+
+@pytest.fixture
+def ran(toy_place):
+    return find_run(toy_place.project, "last").record
 
 
 def test_a_run_keeps_its_facts_answers_events_and_manifest(toy_place, ran):

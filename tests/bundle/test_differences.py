@@ -10,11 +10,19 @@ from kistack.reporting.terminal import as_text
 
 
 @pytest.fixture
+def toy_place(ran_place):
+    return ran_place
+
+
+@pytest.fixture
+def toy_project(ran_place):
+    return ran_place.project.root
+
+
+@pytest.fixture
 def two(toy_place):
     """Retrieval alone, and with a reader taught to read."""
-    alone = toy_place.run(toy_place.compose(Plan(steps=(Step(use="retrieve/toy"),))))
-    both = toy_place.run(toy_place.compose(Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy")))))
-    return [find_run(toy_place.project, r.run) for r in (alone, both)]
+    return [find_run(toy_place.project, path.name) for path in sorted(toy_place.project.runs.iterdir())]
 
 
 def test_plan_steps_numbers_and_items_that_changed_are_told(two):

@@ -4,19 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from kistack.bundle.archive import RECORD_FILE
+from kistack.bundle.archive import RECORD_FILE, find_run
 from kistack.bundle.reproducing import LOOSE, reproduce
-from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError
 from kistack.reporting.differences import reproduction_page
 from kistack.reporting.terminal import as_text
 
-PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy"), Step(use="quantize/toy")))
+
+@pytest.fixture
+def toy_place(ran_place):
+    return ran_place
+
+
+@pytest.fixture
+def toy_project(ran_place):
+    return ran_place.project.root
 
 
 @pytest.fixture
 def ran(toy_place):
-    return toy_place.run(toy_place.compose(PLAN))
+    return find_run(toy_place.project, "last").record
 
 
 def rewrite(place, record):

@@ -15,6 +15,8 @@ from driving import events, finish, start, wait_until
 
 from kistack.execution.events import StepDone
 
+pytestmark = pytest.mark.system
+
 COMMAND = ("-q", "sweep", "--settings", "same", "--json")
 KILLS = 20
 

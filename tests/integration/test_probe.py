@@ -73,6 +73,7 @@ def test_advice_after_a_probe_imports_nothing_heavy(toy_project, toy_environment
     assert any("(probed)" in r for r in reasons)
 
 
+@pytest.mark.system
 def test_a_real_model_is_probed(tmp_path, tiny_models, one_core):
     root = tinydesk.write_tiny_project(tmp_path / "desk", tiny_models)
     rows = [json.loads(line) for line in (root / "pairs.jsonl").read_text().splitlines()]

@@ -18,6 +18,7 @@ MISSING = [
 
 pytestmark = [
     pytest.mark.model,
+    pytest.mark.system,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (kistack models fetch demo)"),
 ]
 

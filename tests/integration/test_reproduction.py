@@ -9,6 +9,8 @@ from kistack.bundle.archive import find_run
 from kistack.bundle.reproducing import reproduce
 from kistack.cli import main
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def again(finished):

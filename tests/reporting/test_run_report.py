@@ -1,18 +1,13 @@
 import json
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
-import toys
-from toyproject import write_toy_project
 
 from kistack.bundle.archive import KeptRun, find_run, kept_record
 from kistack.bundle.workspace import Workspace
-from kistack.domain.plan import Plan, Step
 from kistack.domain.records import RunRecord, StepRecord
 from kistack.errors import InputError
-from kistack.plugins.host import load_host
 from kistack.reporting.blocks import Figure, Table
 from kistack.reporting.evidence import gather, latest_effects
 from kistack.reporting.examples import examples_document, examples_of
@@ -20,16 +15,11 @@ from kistack.reporting.run_report import full_document, full_page
 from kistack.reporting.verbs import report, report_run
 from kistack.sweeping.notebook import Notebook
 
-PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy"), Step(use="quantize/toy")))
 
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A project with one run, which all tests here read."""
-    root = write_toy_project(tmp_path_factory.mktemp("reported") / "project")
-    found = Workspace.find(root, host=load_host(entry_points=False, extra={"toys": toys}))
-    found.run(found.compose(PLAN))
-    return found
+@pytest.fixture
+def place(ran_once):
+    """A project with a run, which all tests here read."""
+    return ran_once
 
 
 @pytest.fixture
@@ -101,10 +91,9 @@ def test_the_json_document_has_the_same(evidence, sweep):
 
 
 @pytest.fixture
-def own(place, tmp_path):
+def own(ran_place):
     """The project and its run in a folder of the test's own, to be damaged."""
-    root = shutil.copytree(place.project.root, tmp_path / "own")
-    return Workspace.find(root, host=place.host)
+    return ran_place
 
 
 def test_without_store_profile_or_project_the_report_says_what_is_missing(own):

@@ -51,6 +51,7 @@ def test_missing_cells_leave_whole_contexts_out_and_bias_nothing_that_does_not_i
     assert ("retrieve", "distill", "tune", "quantize") not in found
 
 
+@pytest.mark.system
 def test_intervals_from_items_cover_the_true_effects():
     """The truth of a simulation is what it gives with very many items: hardness makes the points nonlinear."""
     large = simulated(7, items=200_000)
