@@ -42,7 +42,7 @@ browser: $(STAMP)
 		|| $(BIN)/playwright install chromium
 
 test-system: browser
-	$(TESTS) -m system
+	$(TESTS) -n auto --dist loadfile -m system
 
 lint: $(STAMP)
 	$(BIN)/ruff check
