@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, host, workspace_at
+from kistack.cli.places import (
+    FolderOption,
+    ForceOption,
+    JsonOption,
+    OverLimitsOption,
+    check_free,
+    host,
+    workspace_at,
+)
 from kistack.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,6 +88,7 @@ def profile(  # noqa: PLR0913 - one parameter per option
     probe_pairs: ProbePairsOption = DEFAULT_PAIRS,
     targets: Annotated[bool, typer.Option("--list-targets", help="List the machines known by name.")] = False,
     export: Annotated[Path | None, typer.Option("--export", help="Write this machine's facts to a file.")] = None,
+    force: ForceOption = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure again instead of using the cache.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave out how each fact came about.")] = False,
     as_json: JsonOption = False,
@@ -93,6 +102,7 @@ def profile(  # noqa: PLR0913 - one parameter per option
         out.result(targets_page(presets()), targets_document(presets()), as_json=as_json)
         return
     if export is not None:
+        check_free(export, force=force)
         from functools import partial
 
         from kistack.bundle.profilers import refine
@@ -115,6 +125,7 @@ def advise(  # noqa: PLR0913 - one option a way of asking
     *,
     target: TargetOption = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
+    force: ForceOption = False,
     every: Annotated[bool, typer.Option("--all", help="Show every candidate, and look for every flip.")] = False,
     changed: Annotated[
         list[str] | None,
@@ -138,6 +149,7 @@ def advise(  # noqa: PLR0913 - one option a way of asking
     if changes and output is not None:
         raise InputError("a what-if writes nothing, so --set and --output exclude each other",
                          "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
+    check_free(output, force=force)
     place = workspace_at(folder)
     place = place.targeting(target) if target else place
     asked = _ask(place, probe_pairs) if probe else None

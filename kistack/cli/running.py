@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, workspace_at
+from kistack.cli.places import FolderOption, ForceOption, JsonOption, OverLimitsOption, check_free, workspace_at
 from kistack.errors import InputError, StepFailed
 from kistack.reporting.blocks import Heading, Table
 from kistack.reporting.numbers import DASH, percent, shown
@@ -122,6 +122,7 @@ def report(
     *,
     form: Annotated[str, typer.Option("--format", help="text, md, json or html.")] = "text",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
+    force: ForceOption = False,
     sweep: Annotated[
         Path | None, typer.Option("--sweep", help="Effects of techniques (JSON) to show beside the run.")
     ] = None,
@@ -137,6 +138,7 @@ def report(
 
     if form not in FORMATS:
         raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
+    check_free(output, force=force)
     kept = find_run(Project.find(folder), run)
     evidence = gather(kept, _advising(folder), None if sweep is None else _document(sweep))
     base = output.parent if output is not None else None

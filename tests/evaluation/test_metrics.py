@@ -3,8 +3,8 @@ import pytest
 from kistack.domain.scenario import Scenario, load_scenario
 from kistack.errors import InvalidInput, ScenarioError
 from kistack.evaluation.metrics import check_metric, known_metrics
-from kistack.plugins.host import load_host
 from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.host import load_host
 from kistack.plugins.stages import Settings, Stage, Traits
 
 
