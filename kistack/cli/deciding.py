@@ -20,6 +20,8 @@ from kistack.cli.places import (
 from kistack.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kistack.bundle.workspace import Workspace
     from kistack.evaluation.probes import Probe
 
@@ -145,13 +147,14 @@ def advise(  # noqa: PLR0913 - one option a way of asking
     from kistack.reporting.advice import advice_document, advice_page
     from kistack.reporting.probes import probe_page
 
-    changes = split_changes(changed or ())
-    if changes and output is not None:
-        raise InputError("a what-if writes nothing, so --set and --output exclude each other",
-                         "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
+    changes: dict[str, object] = {**split_changes(changed or ())}
+    if (changes or target) and output is not None:
+        raise InputError(f"a what-if writes nothing, so {'--set' if changes else '--target'} and --output exclude "
+                         "each other", "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
     check_free(output, force=force)
     place = workspace_at(folder)
-    place = place.targeting(target) if target else place
+    if target:
+        changes = _aimed(place, target, changes)
     asked = _ask(place, probe_pairs) if probe else None
     advice = place.advise(changes=changes, what_must_change=wanted, thorough=every)
     page, document = advice_page(advice, every=every), advice_document(advice)
@@ -163,6 +166,14 @@ def advise(  # noqa: PLR0913 - one option a way of asking
             raise InputError("no combination keeps the limits, so there is no plan to write", "loosen a limit")
         output.write_text(dump_plan(advice.best.plan), encoding="utf-8")
         out.say(f"plan written to {output}; run it with: kistack run {output}")
+
+
+def _aimed(place: Workspace, target: str, changes: Mapping[str, object]) -> dict[str, object]:
+    """The changes of a what-if with another machine to serve before them."""
+    if "serve_on" in changes:
+        raise InputError("--target and --set serve_on both name a machine", "keep one of the two")
+    device = place.targeting(target).scenario.serve_on
+    return {"serve_on": device.profile or device.preset or "this", **changes}
 
 
 def check(

@@ -83,6 +83,24 @@ def test_a_what_if_writes_nothing_and_says_how_the_choice_moved(kistack, toy_pro
     assert "exclude each other" in error
 
 
+def test_another_machine_to_serve_is_a_what_if_and_says_what_moved(kistack, toy_project):
+    code, text, _ = kistack("advise", "--target", "raspberry-pi-5")
+    assert code == 0
+    row = next(line.split("  ") for line in text.splitlines() if "serve_on" in line)
+    assert [cell.strip() for cell in row if cell.strip()] == ["serve_on", "this machine", "raspberry-pi-5"]
+    assert "recommended" in text[: text.index("\nRun ")]
+    kistack("profile", "--export", "here.json")
+    _, text, _ = kistack("advise", "--target", "here.json", "--set", "serve_on.ram=2GiB", "--json")
+    changes = {c["key"]: c["after"] for c in json.loads(text)["what_if"]["changes"]}
+    assert changes == {"serve_on": f"{toy_project / 'here.json'}, ram: 2GiB", "serve_on.ram": "2GiB"}
+    code, _, error = kistack("advise", "--target", "this", "--set", "serve_on=rtx-4090")
+    assert code == 2
+    assert "both name a machine" in error
+    code, _, error = kistack("advise", "--target", "this", "-o", "best.yaml")
+    assert code == 2
+    assert "--target and --output exclude each other" in error
+
+
 def test_what_must_change_is_asked_and_answered(kistack):
     code, text, _ = kistack("advise", "--what-must-change", "for=nothing")
     assert code == 0
