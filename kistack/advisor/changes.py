@@ -70,7 +70,7 @@ def split_changes(texts: Iterable[str]) -> dict[str, str]:
     """``key=value`` texts as a mapping.
 
     Raises:
-        InvalidInput: one has no equals sign, or a key stands twice.
+        InvalidInput: one has no equals sign or no value, or a key stands twice.
     """
     found: dict[str, str] = {}
     problems = []
@@ -80,6 +80,9 @@ def split_changes(texts: Iterable[str]) -> dict[str, str]:
             problems.append(Problem("", f"{text!r} is not key=value", "write a change such as limits.memory=2GiB"))
         elif key in found:
             problems.append(Problem(key, "it is changed twice", "keep one of the two"))
+        elif not value:
+            hint = "write one, such as limits.memory=2GiB; limits.memory=null lifts a limit"
+            problems.append(Problem(key, "no value stands after the equals sign", hint))
         found[key] = value
     if problems:
         raise InvalidInput(WHAT, problems)

@@ -114,6 +114,10 @@ class _PairReader:
             raise DataError(f"pairs file {path}: {error.strerror}", "correct knowledge.pairs") from error
         except UnicodeDecodeError as error:
             raise DataError(f"pairs file {path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            self._problem(f"{path.name}:{line}", "a NUL byte stands in this line", "save the file as UTF-8 text")
+            return
         before = len(self.pairs) + len(self.problems)
         for where, row in rows(text, path.name):
             self._add(where, row)
@@ -131,7 +135,9 @@ class _PairReader:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                self._problem(where, f"not JSON: {error}", _FORM)
+                spot = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+                why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                self._problem(where, f"not JSON: {why.removesuffix(' at')}{spot}", _FORM)
                 continue
             if isinstance(row, dict):
                 yield where, row

@@ -52,6 +52,11 @@ def test_runs_are_found_by_the_beginning_of_their_id(tmp_path):
     assert one.name in caught.value.hint
 
 
+def test_a_folder_that_is_not_there_is_told_as_such(tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
+        Project.find(tmp_path / "nowhere")
+
+
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / ".kistack").write_text("mine")
     with pytest.raises(FolderError, match=r"\.kistack is not a folder") as caught:
