@@ -253,9 +253,11 @@ def _problem(model_class: type[BaseModel], details: ErrorDetails, place: Place, 
         message, _, hint = str(cause).partition("; ")
         return Problem(where, f"{name}: {message}", hint)
     owner = _model_at(model_class, details["loc"][:-1])
+    hint = _description(owner, str(details["loc"][-1]), name)
     reason = details["msg"].replace("Input should be", "should be").replace("valid dictionary", "mapping of keys")
     reason = reason.replace("a valid tuple", "a list").replace("Tuple", "the list").replace("after validation, ", "")
-    return Problem(where, f"{name}: {_shown(value)} {reason}", _description(owner, str(details["loc"][-1]), name))
+    said = f"{name} has no value" if value is None else f"{name}: {_shown(value)} {reason}"
+    return Problem(where, said, f"{hint}; or leave the key out" if value is None and hint else hint)
 
 
 def _dotted(place: Place) -> str:

@@ -22,6 +22,7 @@ from kistack.units import UnitError, parse_date
 MAX_PROBLEMS = 50
 
 _FORM = 'one object a line: {"question": "…", "answer": "…"} (or "answers": ["…", "…"])'
+_TABLE = "the first line names the columns: question,answer (or answers, joined by |); then one pair a line"
 #: The answer of a question that the documents do not answer, unless the pair words it otherwise: what a model is to
 #: learn to say.
 ABSTENTION = "I don't know."
@@ -122,7 +123,7 @@ class _PairReader:
         for where, row in rows(text, path.name):
             self._add(where, row)
         if len(self.pairs) + len(self.problems) == before:
-            raise DataError(f"pairs file {path} holds no pairs", _FORM)
+            raise DataError(f"pairs file {path} holds no pairs", _TABLE if suffix == ".csv" else _FORM)
 
     def _problem(self, where: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem(where, message, hint))

@@ -134,6 +134,17 @@ def test_run_report_ask_and_the_store(kistack, plan_file, toy_project):
         assert sign in text
     code, text, _ = kistack("report", "--format", "md", "-o", "report.md")
     assert "# Run " in (toy_project / "report.md").read_text()
+    code, text, error = kistack("ask", "last", " ")
+    assert (code, text) == (2, "")
+    assert "the question is empty" in error
+    code, text, error = kistack("ask", "documents", "What?")
+    assert (code, text) == (2, "")
+    assert "documents is not a bundle" in error
+    code, text, error = kistack("ask", "2", "What?")
+    assert (code, text) == (2, "")
+    assert "run '2' is ambiguous" in error
+    code, text, _ = kistack("ask", toy_project / ".kistack" / "runs" / document["run"], "Is Product5 out?")
+    assert code == 0
     code, text, _ = kistack("ask", "last", "What is the latest release of Product5")
     assert "1.5" in text
     assert "Product5.md" in text
@@ -310,6 +321,15 @@ def test_a_failed_run_exits_with_1_and_keeps_what_was_finished(kistack, toy_proj
     assert "quantize/toy" in error
     assert "told to fail" in error
     assert "Traceback" not in error
+    run = next((toy_project / ".kistack" / "runs").iterdir())
+    for named in ("last", run.name, run):
+        code, text, error = kistack("ask", named, "What?")
+        assert (code, text) == (2, "")
+        assert f"run {run.name} left no bundle" in error
+        assert f"kistack report {run.name}" in error
+    code, text, _ = kistack("report", "last")
+    assert code == 0
+    assert "told to fail" in text
     monkeypatch.delenv("TOY_FAIL")
     code, text, _ = kistack("-q", "run", "plan.yaml", "--json")
     assert code == 0

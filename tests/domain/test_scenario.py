@@ -191,6 +191,7 @@ policies: 3
         ("name: x\nmodels: {base: 'hub:a/b'}\nknowledge: {changes: often}\n", "'often' is neither"),
         ("name: x\nmodels: {base: 'hub:a/b'}\nknowledge: {changes: 50/day}\n", "'50/day' is neither"),
         ("name: x\nmodels: {base: 'hub:a/b'}\nserve_on: 3\n", "serve_on: 3"),
+        ("name: x\nmodels: {base: 'hub:a/b', teacher: }\n", "models.teacher has no value"),
         ("name: x\nmodels: {base: 'hub:a/b'}\nhorizon: 1e400d\n", "'1e400d' is larger than any duration"),
         *(
             (f"name: x\nmodels: {{base: 'hub:a/b'}}\nlimits: {{{limit}}}\n", "nothing keeps a limit of zero")

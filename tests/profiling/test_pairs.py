@@ -129,8 +129,10 @@ def test_what_counts_as_the_same_question(first, second, equal):
 )
 def test_files_that_hold_no_pairs(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         read_pairs([tmp_path / name])
+    if "holds no pairs" in message:
+        assert ("names the columns" in caught.value.hint) == name.endswith(".csv")
 
 
 def test_a_missing_file(tmp_path):
