@@ -83,6 +83,10 @@ class StoreError(KistackError):
     """The store could not keep or give back an artifact."""
 
 
+class FolderError(InputError, StoreError):
+    """A folder that results are to be kept in cannot be used: it is not writable, or a file stands in its place."""
+
+
 class StepFailed(KistackError):
     """A step ended in an error; the message names the step and the plugin it came from."""
 

@@ -18,7 +18,10 @@ class UnitError(InputError, ValueError):
     """A size, duration, rate, amount or date that does not parse (a ValueError too, so that pydantic reports it)."""
 
 
-_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+#: No size, time, rate or amount that anybody means is larger, in its base unit; exponents need no more digits.
+_MOST = Decimal("1e27")
+_EXPONENT_DIGITS = 3
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.DOTALL)
 _TERM = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Zµμ]+)\s*,?")
 
@@ -59,8 +62,12 @@ DATE_HINT = "write a date such as 2024-07-01"
 
 
 def _decimal(text: str) -> Decimal:
-    """The number that ``_NUMBER`` matched."""
-    return Decimal(text.replace("_", ""))
+    """The number that ``_NUMBER`` matched; an exponent beyond all use makes it infinite or zero."""
+    digits, _, exponent = text.replace("_", "").lower().partition("e")
+    if len(exponent.lstrip("+-0")) > _EXPONENT_DIGITS:
+        return Decimal(0) if exponent.startswith("-") or not Decimal(digits) else Decimal("Infinity").copy_sign(
+            Decimal(digits))  # fmt: skip
+    return Decimal(f"{digits}e{exponent}" if exponent else digits)
 
 
 def _split(value: object, what: str, hint: str) -> tuple[Decimal, str]:
@@ -86,6 +93,13 @@ def _one(what: str) -> str:
 def _not_negative(number: Decimal, value: object, what: str, hint: str) -> Decimal:
     if number < 0:
         raise UnitError(f"{value!r} is negative: {_one(what)} is zero or more", hint)
+    return number
+
+
+def _bounded(number: Decimal, value: object, what: str, hint: str) -> Decimal:
+    """A number in its base unit that is not beyond all use."""
+    if number > _MOST:
+        raise UnitError(f"{value!r} is larger than any {what} there is", hint)
     return number
 
 
@@ -135,7 +149,7 @@ def parse_size(value: object) -> int:
     scale = _SIZES.get(unit.lower())
     if scale is None:
         raise UnitError(f"{value!r} has no known unit of size ({unit!r})", SIZE_HINT)
-    return round(_not_negative(number, value, "size", SIZE_HINT) * scale)
+    return round(_bounded(_not_negative(number, value, "size", SIZE_HINT) * scale, value, "size", SIZE_HINT))
 
 
 def format_size(value: float, digits: int | None = None) -> str:
@@ -184,6 +198,7 @@ def parse_duration(value: object) -> float:
             raise UnitError(f"{value!r} has no known unit of time ({match[2]!r})", DURATION_HINT)
         number = _decimal(match[1])
         total += _not_negative(number, value, "duration", DURATION_HINT) * scale
+        _bounded(total, value, "duration", DURATION_HINT)
         position = match.end()
     if not text.strip():
         raise UnitError(f"{value!r} is not a duration", DURATION_HINT)
@@ -258,7 +273,7 @@ def parse_rate(value: object, per: str = "day") -> float:
     if period is None:
         raise UnitError(f"{value!r} has no known unit of time ({time!r})", RATE_HINT)
     scale = _item_scale(item, value)
-    total = _not_negative(number, value, "rate", RATE_HINT) * scale
+    total = _bounded(_not_negative(number, value, "rate", RATE_HINT) * scale, value, "rate", RATE_HINT)
     return float(total * _TIMES[per] / period)
 
 
@@ -317,7 +332,7 @@ def parse_money(value: object) -> float:
     number, unit = _split(text, "amount of money", MONEY_HINT)
     if unit.lower() not in {"", "usd", "$", "dollar", "dollars"}:
         raise UnitError(f"{value!r} is not in US dollars", MONEY_HINT)
-    return float(_not_negative(number, value, "amount", MONEY_HINT))
+    return float(_bounded(_not_negative(number, value, "amount", MONEY_HINT), value, "amount", MONEY_HINT))
 
 
 def format_money(value: float, digits: int | None = None) -> str:

@@ -317,7 +317,9 @@ class ToyScores(Stage):
 
     def traits(self, settings):
         return Traits(
-            consumes={"answers": Port(kind="answers")}, produces={"scores": Out(kind="scores", format="json")}
+            consumes={"answers": Port(kind="answers")},
+            produces={"scores": Out(kind="scores", format="json")},
+            metrics=("contained",),
         )
 
     def estimate(self, settings, profile, inputs):
@@ -341,6 +343,7 @@ class ToyPerplexity(Stage):
                 "items": Port(kind="items"),
             },
             produces={"scores": Out(kind="scores", format="json")},
+            metrics=("perplexity",),
         )
 
     def estimate(self, settings, profile, inputs):

@@ -7,6 +7,7 @@ All figures are rows of ``kistack/data/effects.yaml``, passed in as ``v``; what 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,9 +15,9 @@ from kistack.advisor.effects import EffectTable
 from kistack.advisor.features import Change, Features, Share
 from kistack.plugins.costs import interpolate
 
-#: Metrics that ask for the answer's exact wording, where an untrained model loses form; others look for the answer in
-#: what it says.
-_EXACT_METRICS = ("exact", "f1", "rouge", "bleu", "em")
+#: Words in the names of metrics that ask for the answer's exact wording (``exact_match``, ``rouge_l``), where an
+#: untrained model loses form; others look for the answer in what it says.
+_EXACT_WORDS = frozenset({"exact", "em", "f1", "rouge", "bleu", "chrf"})
 #: The most of anything that a model does.
 BEST = 0.98
 #: Figures that a probe measured stand beside the priors under this name.
@@ -108,7 +109,7 @@ def untouched(features: Features, v: Figures) -> Answerer:
     probed = {name for name, _, _ in features.measured}
     rare = v["closed_book"] + v["closed_book_per_decade"] * decades
     know = share(rare * v["popular_facts"] ** features.popular if features.popular else rare)
-    exact = any(m in features.metric.lower() for m in _EXACT_METRICS)
+    exact = not _EXACT_WORDS.isdisjoint(re.split(r"[^a-z0-9]+", features.metric.lower()))
     return Answerer(
         know=v[PROBE + "closed_book"] if "closed_book" in probed else know,
         reading=v[PROBE + "reading"]

@@ -25,6 +25,7 @@ from kistack.units import parse_duration, parse_money, parse_rate, parse_share, 
 
 WHAT = "changes"
 _LINE = ":1"
+_MACHINES = frozenset({"serve_on", "train_on"})
 _WHY = "changed for a what-if"
 
 #: Facts that a profile may lack and a what-if may still state, with their unit.
@@ -69,7 +70,7 @@ def split_changes(texts: Iterable[str]) -> dict[str, str]:
     """``key=value`` texts as a mapping.
 
     Raises:
-        InvalidInput: one has no equals sign, or a key stands twice.
+        InvalidInput: one has no equals sign or no value, or a key stands twice.
     """
     found: dict[str, str] = {}
     problems = []
@@ -79,6 +80,9 @@ def split_changes(texts: Iterable[str]) -> dict[str, str]:
             problems.append(Problem("", f"{text!r} is not key=value", "write a change such as limits.memory=2GiB"))
         elif key in found:
             problems.append(Problem(key, "it is changed twice", "keep one of the two"))
+        elif not value:
+            hint = "write one, such as limits.memory=2GiB; limits.memory=null lifts a limit"
+            problems.append(Problem(key, "no value stands after the equals sign", hint))
         found[key] = value
     if problems:
         raise InvalidInput(WHAT, problems)
@@ -169,7 +173,7 @@ class WhatIf:
 
     def _opened(self, part: str, value: object) -> dict[str, Any]:
         """A value under which keys are changed: a machine given by its name keeps what the name stands for."""
-        if part not in {"serve_on", "train_on"} or not isinstance(value, str):
+        if part not in _MACHINES or not isinstance(value, str | Path):
             return {}
         try:
             device = Device.model_validate(value, context={"root": self.scenario.folder})
@@ -187,6 +191,9 @@ class WhatIf:
                 made.append(Change(key, _text(one.value if one else None), _text(two.value if two else None)))
             else:
                 place = key.split(".")
+                if key in _MACHINES:
+                    made.append(Change(key, *(_machine(getattr(s, key)) for s in (self.scenario, self.changed))))
+                    continue
                 made.append(Change(key, _text(_at(before_data, place)), _text(_at(after_data, place))))
         return tuple(made)
 
@@ -227,6 +234,16 @@ def _text(value: object) -> str:
         stated = {k: v for k, v in value.items() if v is not None}
         return ", ".join(f"{k}: {_text(v)}" for k, v in stated.items()) or "nothing stated"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _machine(device: Device) -> str:
+    """What a reader calls a machine."""
+    if device.is_this:
+        return "this machine"
+    stated = device.model_dump(mode="json", exclude_none=True)
+    name = device.preset or (str(device.profile) if device.profile else "")
+    rest = {k: v for k, v in stated.items() if k not in {"preset", "profile"}}
+    return ", ".join(filter(None, (name, _text(rest) if rest else "")))
 
 
 _PARSERS: dict[str, Callable[[object], float]] = {

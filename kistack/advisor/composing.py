@@ -48,10 +48,11 @@ class Reads:
         return whole
 
     def about(self, section: str) -> Reads:
-        """Those of one section."""
+        """Those of one section, and those of all facts or of a section around it."""
         start = f"{section}."
         facts = {n: f for n, f in self.facts.items() if n.startswith(start)}
-        sections = {n: f for n, f in self.sections.items() if n == section or n.startswith(start)}
+        around = {"", section, *(section[:n] for n, sign in enumerate(section) if sign == ".")}
+        sections = {n: f for n, f in self.sections.items() if n in around or n.startswith(start)}
         return Reads(self.taken, facts, sections)
 
     def hold(self, present: Present) -> bool:

@@ -163,6 +163,28 @@ _FACTS: tuple[tuple[str, str, str, Callable[[float], str], float, float, Effort,
     ("serving.bandwidth", "the memory that serves were slower than {}", "the memory that serves were faster than {}",
      _rate, 0.1, 10.0, "composing", False),
 )  # fmt: skip
+#: What a reader calls the facts of all levers.
+TOPICS = {
+    "freshness.changed_per_day": "how fast the documents change",
+    "scenario.queries_per_day": "how many questions a day are asked",
+    "scenario.indifference": "the differences in quality that do not matter",
+    "scenario.horizon_days": "how long it is to serve",
+    "probe.closed_book": "what the untouched model answers by itself",
+    "probe.recall": "how often the passages hold the answer",
+    "pairs.train": "the number of training pairs",
+    "model.params": "the size of the base model",
+    "serving.bandwidth": "the speed of the memory that serves",
+    "scenario.limit_memory": "the limit on memory",
+    "scenario.limit_disk": "the limit on disk",
+    "scenario.limit_latency": "the limit on an answer's time",
+    "scenario.limit_training": "the limit on training time",
+    "scenario.limit_money": "the limit on money",
+    "scenario.at_least": "the least acceptable quality",
+    "serving.ram_free": "the free memory where it serves",
+    "serving.gpu_free": "the free memory where it serves",
+    "hardware.ram_free": "the free memory where it trains",
+    "hardware.gpu_free": "the free memory where it trains",
+}
 #: Those of them whose range is relative to the present value, so that it makes sense for any model and machine.
 _RELATIVE = frozenset({"pairs.train", "model.params", "serving.bandwidth"})
 #: Facts that are counts.

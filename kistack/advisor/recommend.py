@@ -161,7 +161,7 @@ def _probe_note(order: Sequence[Judged], margin: float, profile: Profile) -> lis
     settled = "what the base model answers by itself"
     if profile.text("corpus.identity"):
         settled += ", what it reads off a passage and what retrieval finds"
-    return [f"a probe would measure {settled} on a few training pairs, which is assumed here: kistack advise --probe"]
+    return [f"a probe would measure {settled} on a few training pairs, which is assumed here: kistack profile --probe"]
 
 
 def _context(bench: Bench, judgement: Judgement, others: Sequence[Alternative]) -> dict[str, Any]:

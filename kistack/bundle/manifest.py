@@ -123,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise InputError(f"{path}: schema {schema!r} is not known", f"this kistack reads schema {MANIFEST_SCHEMA}")
         return Manifest.model_validate(document)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not JSON: {error}", "copy the bundle again") from error
+        raise InputError(f"{path} is damaged: it is not JSON", "copy the bundle again") from error
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(p) for p in first["loc"])

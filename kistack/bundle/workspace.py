@@ -27,6 +27,7 @@ from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
 from kistack.domain.scenario import Device, Scenario, load_scenario
 from kistack.errors import InputError
+from kistack.evaluation.metrics import check_metric
 from kistack.evaluation.probe_nodes import retriever_of
 from kistack.evaluation.probes import DEFAULT_PAIRS, Probe, any_stored, grounds_of, stored, unprobed, without_probe
 from kistack.plugins.host import Host, default_host
@@ -117,10 +118,12 @@ class Workspace:
         says why. ``on_facts`` is called with facts as they become known.
 
         Raises:
+            InvalidInput: no installed evaluator gives the scenario's metric.
             DataError: documents or pairs cannot be used.
             ModelError: a model cannot be found or read.
         """
         if self._profile is None or refresh:
+            check_metric(self.scenario.task.metric, self.host, self.scenario)
             cache = self.project.prepare() / "cache"
             if refresh:
                 from kistack.storage.files import remove
@@ -190,6 +193,8 @@ class Workspace:
     def _profile_under(self, made: WhatIf) -> Profile:
         """The profile under changes; what must be measured for them is not kept."""
         profiled = self.profile()
+        wanted = made.facts.get("scenario.metric")
+        check_metric(str(wanted.value) if wanted else made.changed.task.metric, self.host)
         if made.changed is not self.scenario:
             with tempfile.TemporaryDirectory(prefix="kistack-") as folder:
                 kept, cache = self.project.prepare() / "cache", Path(folder, "cache")

@@ -37,16 +37,24 @@ def ask(
 
 
 def _find(bundle: Path, folder: Path) -> Path:
-    """The folder itself, or the bundle of the run of that name."""
-    if bundle.exists():
-        return bundle
+    """The folder itself, the bundle in a run's folder, or the bundle of the run of that name."""
+    from kistack.bundle.archive import RECORD_FILE
     from kistack.bundle.manifest import BUNDLE_FOLDER
     from kistack.errors import InputError
     from kistack.storage.project import Project
 
-    try:
-        return Project.find(folder).run_folder(str(bundle)) / BUNDLE_FOLDER
-    except InputError:
-        raise InputError(
-            f"there is no bundle {bundle}", "name a bundle's folder or a run's id: kistack runs lists them"
-        ) from None
+    run = bundle
+    if not bundle.exists():
+        try:
+            project = Project.find(folder)
+        except InputError as error:
+            raise InputError(f"there is no bundle {bundle}", f"name a bundle's folder; {error.message}") from None
+        try:
+            run = project.run_folder(str(bundle))
+        except InputError as error:
+            raise InputError(f"there is no bundle {bundle}, and {error.message}", error.hint) from None
+    elif not (bundle / RECORD_FILE).is_file():
+        return bundle
+    if not (run / BUNDLE_FOLDER).is_dir():
+        raise InputError(f"run {run.name} left no bundle", f"see why: kistack report {run.name}")
+    return run / BUNDLE_FOLDER

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, host, workspace_at
+from kistack.cli.places import (
+    FolderOption,
+    ForceOption,
+    JsonOption,
+    OverLimitsOption,
+    check_free,
+    host,
+    workspace_at,
+)
 from kistack.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kistack.bundle.workspace import Workspace
     from kistack.evaluation.probes import Probe
 
@@ -80,6 +90,7 @@ def profile(  # noqa: PLR0913 - one parameter per option
     probe_pairs: ProbePairsOption = DEFAULT_PAIRS,
     targets: Annotated[bool, typer.Option("--list-targets", help="List the machines known by name.")] = False,
     export: Annotated[Path | None, typer.Option("--export", help="Write this machine's facts to a file.")] = None,
+    force: ForceOption = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure again instead of using the cache.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave out how each fact came about.")] = False,
     as_json: JsonOption = False,
@@ -93,6 +104,7 @@ def profile(  # noqa: PLR0913 - one parameter per option
         out.result(targets_page(presets()), targets_document(presets()), as_json=as_json)
         return
     if export is not None:
+        check_free(export, force=force)
         from functools import partial
 
         from kistack.bundle.profilers import refine
@@ -115,6 +127,7 @@ def advise(  # noqa: PLR0913 - one option a way of asking
     *,
     target: TargetOption = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the best plan to this file.")] = None,
+    force: ForceOption = False,
     every: Annotated[bool, typer.Option("--all", help="Show every candidate, and look for every flip.")] = False,
     changed: Annotated[
         list[str] | None,
@@ -134,12 +147,16 @@ def advise(  # noqa: PLR0913 - one option a way of asking
     from kistack.reporting.advice import advice_document, advice_page
     from kistack.reporting.probes import probe_page
 
-    changes = split_changes(changed or ())
+    changes: dict[str, object] = {**split_changes(changed or ())}
     if changes and output is not None:
-        raise InputError("a what-if writes nothing, so --set and --output exclude each other",
-                         "write the change into kistack.yaml first, or leave out -o")  # fmt: skip
+        raise InputError(
+            "a what-if writes nothing, so --set and --output exclude each other",
+            "write the change into kistack.yaml first, or leave out -o",
+        )
+    check_free(output, force=force)
     place = workspace_at(folder)
-    place = place.targeting(target) if target else place
+    if target:
+        changes = _aimed(place, target, changes)
     asked = _ask(place, probe_pairs) if probe else None
     advice = place.advise(changes=changes, what_must_change=wanted, thorough=every)
     page, document = advice_page(advice, every=every), advice_document(advice)
@@ -151,6 +168,14 @@ def advise(  # noqa: PLR0913 - one option a way of asking
             raise InputError("no combination keeps the limits, so there is no plan to write", "loosen a limit")
         output.write_text(dump_plan(advice.best.plan), encoding="utf-8")
         out.say(f"plan written to {output}; run it with: kistack run {output}")
+
+
+def _aimed(place: Workspace, target: str, changes: Mapping[str, object]) -> dict[str, object]:
+    """The changes of a what-if with another machine to serve before them."""
+    if "serve_on" in changes:
+        raise InputError("--target and --set serve_on both name a machine", "keep one of the two")
+    device = place.targeting(target).scenario.serve_on
+    return {"serve_on": device.profile or device.preset or "this", **changes}
 
 
 def check(

@@ -77,9 +77,16 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if out.debug:
             raise
-        out.error(InputError(f"{error.filename or 'system'}: {error.strerror or error}", "mend that and run again"))
+        out.error(InputError(f"{error.filename or 'system'}: {error.strerror or error}", _remedy(error)))
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _remedy(error: OSError) -> str:
+    """What to do about what the operating system refused."""
+    if isinstance(error, PermissionError):
+        return "give yourself the right to it, or name another place"
+    return "mend that and run again"
 
 
 def _usage(error: Exception) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kistack.cli.output import out
-from kistack.cli.places import FolderOption, JsonOption, OverLimitsOption, workspace_at
+from kistack.cli.places import FolderOption, ForceOption, JsonOption, OverLimitsOption, check_free, workspace_at
 from kistack.errors import InputError, StepFailed
 from kistack.reporting.blocks import Heading, Table
 from kistack.reporting.numbers import DASH, percent, shown
@@ -122,6 +122,7 @@ def report(
     *,
     form: Annotated[str, typer.Option("--format", help="text, md, json or html.")] = "text",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it to this file.")] = None,
+    force: ForceOption = False,
     sweep: Annotated[
         Path | None,
         typer.Option("--sweep", help="Effects to show beside: what sweep --json wrote (default: the last sweep)."),
@@ -138,6 +139,7 @@ def report(
 
     if form not in FORMATS:
         raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
+    check_free(output, force=force)
     project = Project.find(folder)
     kept = find_run(project, run)
     evidence = gather(kept, _advising(folder), latest_effects(project) if sweep is None else _document(sweep))

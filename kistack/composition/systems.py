@@ -13,7 +13,8 @@ from kistack.domain.artifacts import Opener
 from kistack.domain.calibration import SERVING_KINDS
 from kistack.domain.plan import DEFAULT_EVALUATORS, Plan, Step
 from kistack.domain.records import Estimate
-from kistack.errors import KistackError, Problem
+from kistack.errors import InputError, KistackError, Problem
+from kistack.plugins.host import Host
 from kistack.plugins.stages import Stage
 
 #: Pairs shown in the few-shot baseline's prompt.
@@ -31,6 +32,8 @@ def systems_of(
 ) -> tuple[dict[str, System], list[str]]:
     """The systems to evaluate: the baseline, a few-shot prompt, and every delivered model."""
     notes: list[str] = []
+    if measure:
+        bench.problems += _unknown_evaluators(bench.host, plan)
     wanted: dict[str, tuple[Bound, Bound | None, int]] = {}
     if "model" in start:
         wanted["baseline"] = (start["model"], None, 0)
@@ -48,10 +51,29 @@ def systems_of(
             bench.problems.append(Problem(f"deliver {name}", unmet.message, unmet.hint))
             continue
         system = System(name, model, passages, opener, serving=_serving(bench, model, opener, passages))
-        systems[name] = _measured(bench, plan, system, shots, notes) if measure and "items" in start else system
+        systems[name] = _measured(bench, plan, system, shots) if measure and "items" in start else system
     if measure and "items" not in start:
         notes.append("nothing is evaluated: the scenario has no held-out questions")
     return systems, notes
+
+
+def _unknown_evaluators(host: Host, plan: Plan) -> list[Problem]:
+    """What the plan names under ``evaluate`` and nothing installed can do: its numbers would be missing in the end."""
+    found = []
+    for use in (entry.use for entry in plan.evaluate if entry.use != DEFAULT_EVALUATORS):
+        known = [stage.name for stage in host.stages_of("evaluate")]
+        if use in known:
+            continue
+        message, hint = f"{use} scores no answers", f"installed: {', '.join(known) or 'no evaluator'}"
+        try:
+            host.get(use if "/" in use else f"evaluate/{use}")
+        except InputError as error:
+            message, hint = error.message, error.hint
+        else:
+            if "/" not in use:
+                message, hint = f"{use!r} is no name of a stage", f"write evaluate/{use}"
+        found.append(Problem(f"evaluate {use}", message, hint))
+    return found
 
 
 def _serving(bench: Workbench, model: Bound, opener: Opener, index: Bound | None) -> Estimate:
@@ -67,7 +89,7 @@ def _serving(bench: Workbench, model: Bound, opener: Opener, index: Bound | None
     return known
 
 
-def _measured(bench: Workbench, plan: Plan, system: System, shots: int, notes: list[str]) -> System:
+def _measured(bench: Workbench, plan: Plan, system: System, shots: int) -> System:
     """Add the nodes that answer the held-out questions with this system and score the answers."""
     inner = bench.inner()
     inner.slots["model"] = system.model
@@ -95,10 +117,6 @@ def _measured(bench: Workbench, plan: Plan, system: System, shots: int, notes: l
             unavailable[stage.name] = inner.problems[0].message if inner.problems else "its input is missing"
         else:
             scores[stage.name] = Ref(scored.key, next(iter(scored.outputs)))
-    for entry in plan.evaluate:
-        note = f"evaluator {entry.use!r} is not installed"
-        if entry.use not in bench.host.stages and entry.use != DEFAULT_EVALUATORS and note not in notes:
-            notes.append(note)
     return replace(system, answers=Ref(node.key, "answers"), scores=scores, unavailable=unavailable)
 
 

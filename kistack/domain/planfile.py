@@ -8,7 +8,7 @@ import yaml
 
 from kistack.domain.plan import Plan
 from kistack.domain.yamlfile import load_yaml, validate
-from kistack.errors import PlanError, Problem
+from kistack.errors import InputError, PlanError, Problem
 
 _LINE_MARKS = ("\x85", "\u2028", "\u2029", "\ufeff")
 
@@ -29,6 +29,8 @@ def load_plan(path: Path) -> Plan:
 
     """
     data, positions = load_yaml(path, error=PlanError, collect=True)
+    if isinstance(data, dict) and data.keys() >= {"name", "models"} and "steps" not in data:
+        raise InputError(f"{path} is a scenario, not a plan", "write a plan first: kistack advise -o plan.yaml")
     return validate(Plan, data, positions, error=PlanError)
 
 

@@ -293,6 +293,13 @@ class Limits(_Part):
     money: Money | None = Field(None, description="money for training and paid services, such as $3")
     local_only: bool = Field(False, description="yes: nothing may leave this machine")
 
+    @field_validator("memory", "disk", "latency_p95", "training_time")
+    @classmethod
+    def _above_zero(cls, value: float | None) -> float | None:
+        if value == 0:
+            raise UnitError("nothing keeps a limit of zero", "write what is allowed, or leave the limit out")
+        return value
+
 
 class PromptOverrides(_Part):
     """Wording around question and passages, where the standard wording does not fit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ Place = tuple[str | int, ...]
 
 #: PyYAML's safe loader, in C where it was built with libyaml: five times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: What YAML calls not printable.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(_PREFIX + name for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq"))
 
@@ -86,6 +89,8 @@ def load_yaml(path: Path, *, error: type[InvalidInput] = ScenarioError, collect:
         loader = _LOADER(text)
         node = loader.get_single_node()
         data = None if node is None else _Reader(loader, positions).read(node, ())
+    except yaml.reader.ReaderError as problem:
+        raise error(str(path), [_character_problem(positions, text, problem)]) from problem
     except yaml.YAMLError as problem:
         raise error(str(path), [_syntax_problem(positions, problem)]) from problem
     if positions.problems and not collect:
@@ -99,6 +104,19 @@ def _syntax_problem(positions: Positions, problem: yaml.YAMLError) -> Problem:
     reason = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem).splitlines()[0]
     return Problem(
         f"{positions.path.name}:{line}", f"not YAML: {reason}", "check indentation, quotes and colons at this line"
+    )
+
+
+def _character_problem(positions: Positions, text: str, problem: yaml.reader.ReaderError) -> Problem:
+    """A character that no YAML file may hold."""
+    found = _FORBIDDEN.search(text)
+    if found is None:
+        return _syntax_problem(positions, problem)
+    line = text.count("\n", 0, found.start()) + 1
+    character = ord(found[0])
+    named = "a NUL byte" if not character else f"the control character U+{character:04X}"
+    return Problem(
+        f"{positions.path.name}:{line}", f"{named} stands in this line", "remove it, or save the file as UTF-8 text"
     )
 
 
@@ -235,8 +253,11 @@ def _problem(model_class: type[BaseModel], details: ErrorDetails, place: Place, 
         message, _, hint = str(cause).partition("; ")
         return Problem(where, f"{name}: {message}", hint)
     owner = _model_at(model_class, details["loc"][:-1])
+    hint = _description(owner, str(details["loc"][-1]), name)
     reason = details["msg"].replace("Input should be", "should be").replace("valid dictionary", "mapping of keys")
-    return Problem(where, f"{name}: {_shown(value)} {reason}", _description(owner, str(details["loc"][-1]), name))
+    reason = reason.replace("a valid tuple", "a list").replace("Tuple", "the list").replace("after validation, ", "")
+    said = f"{name} has no value" if value is None else f"{name}: {_shown(value)} {reason}"
+    return Problem(where, said, f"{hint}; or leave the key out" if value is None and hint else hint)
 
 
 def _dotted(place: Place) -> str:

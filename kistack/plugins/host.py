@@ -169,6 +169,10 @@ class Host:
             ]
         return list(self._openers[asked])
 
+    def defaulting(self) -> list[Stage]:
+        """The stages that need no settings, by name."""
+        return [stage for _, stage in self._defaulting]
+
     @cached_property
     def _defaulting(self) -> list[tuple[str, Stage]]:
         """The stages that need no settings, by name. Composing asks for them for every port."""

@@ -113,9 +113,10 @@ class Traits:
     all in one line of descent. ``agree``: facets on which two ports must agree, as ``(port, port, facet)``. ``needs``:
     numbers that must be large enough. ``packages``: importable modules it needs. ``auto``: the composer may put it in.
     ``opt_in``: an evaluator that runs only where a plan names it, since it costs a lot or needs settings.
-    ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the same numerics class give
-    the same bytes. ``timed``: its result holds timings, so it is never reused across machines. ``network``: it talks to
-    other machines when it runs.
+    ``metrics``: the names of the numbers that an evaluator leaves; empty where it does not say, and then no metric
+    is refused as unknown. ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the
+    same numerics class give the same bytes. ``timed``: its result holds timings, so it is never reused across
+    machines. ``network``: it talks to other machines when it runs.
     """
 
     consumes: Mapping[str, Port] = field(default_factory=dict)
@@ -129,6 +130,7 @@ class Traits:
     opens: tuple[Opens, ...] = ()
     auto: bool = False
     opt_in: bool = False
+    metrics: tuple[str, ...] = ()
     seeded: bool = False
     deterministic: bool = True
     timed: bool = False

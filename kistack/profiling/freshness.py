@@ -204,9 +204,11 @@ def _from_snapshots(knowledge: Knowledge, corpus: Corpus, today: dt.date) -> _Ev
     states.append(current)
     for before, after in itertools.pairwise(states):
         if after.as_of <= before.as_of:
+            if after is not current:
+                raise DataError(f"two snapshots have the date {after.as_of}", "give every snapshot its own date")
             raise DataError(
-                f"two states of the corpus have the dates {before.as_of} and {after.as_of}",
-                "give every snapshot its own date, and knowledge.as_of a later one",
+                f"a snapshot is of {before.as_of}, and the documents themselves of {after.as_of}",
+                "snapshots are older states: correct its date, or set knowledge.as_of to a later one",
             )
     why = f"{len(states)} dated states from {states[0].as_of} to {as_of}"
     if knowledge.as_of is None:

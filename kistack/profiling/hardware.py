@@ -307,8 +307,10 @@ def read_machine(path: Path) -> Facts:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", remedy) from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: this is not JSON, so no exported machine", remedy) from error
     except ValueError as error:
-        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
+        raise InputError(f"{path} is not UTF-8 text, so no exported machine", remedy) from error
     if not isinstance(document, Mapping) or document.get("kind") != "machine":
         raise InputError(f"{path} is no exported machine", remedy)
     if document.get("schema") != MACHINE_SCHEMA:
@@ -320,4 +322,4 @@ def read_machine(path: Path) -> Facts:
         facts = {name: Fact(**fact) for name, fact in document["facts"].items()}
         return {name: replace(fact, why=f"{fact.why}; {origin}") for name, fact in facts.items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no exported machine: {error}", remedy) from error
+        raise InputError(f"{path} is no exported machine: its facts are damaged", remedy) from error

@@ -22,6 +22,7 @@ from kistack.units import UnitError, parse_date
 MAX_PROBLEMS = 50
 
 _FORM = 'one object a line: {"question": "…", "answer": "…"} (or "answers": ["…", "…"])'
+_TABLE = "the first line names the columns: question,answer (or answers, joined by |); then one pair a line"
 #: The answer of a question that the documents do not answer, unless the pair words it otherwise: what a model is to
 #: learn to say.
 ABSTENTION = "I don't know."
@@ -114,11 +115,15 @@ class _PairReader:
             raise DataError(f"pairs file {path}: {error.strerror}", "correct knowledge.pairs") from error
         except UnicodeDecodeError as error:
             raise DataError(f"pairs file {path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            self._problem(f"{path.name}:{line}", "a NUL byte stands in this line", "save the file as UTF-8 text")
+            return
         before = len(self.pairs) + len(self.problems)
         for where, row in rows(text, path.name):
             self._add(where, row)
         if len(self.pairs) + len(self.problems) == before:
-            raise DataError(f"pairs file {path} holds no pairs", _FORM)
+            raise DataError(f"pairs file {path} holds no pairs", _TABLE if suffix == ".csv" else _FORM)
 
     def _problem(self, where: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem(where, message, hint))
@@ -131,7 +136,9 @@ class _PairReader:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                self._problem(where, f"not JSON: {error}", _FORM)
+                spot = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+                why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                self._problem(where, f"not JSON: {why.removesuffix(' at')}{spot}", _FORM)
                 continue
             if isinstance(row, dict):
                 yield where, row

@@ -101,9 +101,12 @@ def split_pairs(pairs: Sequence[Pair], split: Split) -> PairSplit:
         ways = (split.by,) if split.by != "auto" else ("document", "entity", "question")
         found = next((f for f in (_hashed(pairs, split.test, by) for by in ways) if f is not None), None)
     if found is None:
+        if len(pairs) == 1:
+            raise DataError("no pair can be held out: there is only one", "add pairs, at least two")
+        shared = "groups" if split.by == "entity" else "documents or groups"
         raise DataError(
-            f"no pair can be held out: all {len(pairs)} hang together by {split.by}",
-            "add pairs about other documents, set split.by to entity, or declare a split in the pairs",
+            f"no pair can be held out: the {shared} that they share tie all {len(pairs)} together",
+            "add pairs about other documents, or declare a split in the pairs",
         )
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kistack.advisor.levers import TOPICS
 from kistack.domain.advice import Recommendation
 from kistack.reporting.blocks import Block, Bullets, Heading, Paragraph, Table
 from kistack.reporting.numbers import shown
@@ -72,8 +73,8 @@ def flip_blocks(advice: Recommendation) -> list[Block]:
     else:
         blocks.append(Paragraph("No single fact or limit does, within the ranges that were looked through."))
     if context.get("not_searched"):
-        skipped = ", ".join(context["not_searched"])
-        blocks.append(Paragraph(f"Not fully looked through, to answer at once: {skipped} (--all does)."))
+        skipped = ", ".join(dict.fromkeys(TOPICS.get(fact, fact) for fact in context["not_searched"]))
+        blocks.append(Paragraph(f"To answer at once, not every other value was tried of: {skipped} (--all does)."))
     return blocks
 
 

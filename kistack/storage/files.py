@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kistack.errors import StoreError
+from kistack.errors import FolderError, StoreError
 from kistack.units import format_size
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -51,7 +51,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def storing(folder: Path, what: str, needed: Callable[[], float] = lambda: 0) -> Iterator[None]:
-    """Turn what the operating system refuses under ``folder`` into StoreError.
+    """Turn what the operating system refuses under ``folder`` into StoreError (FolderError: the folder is at fault).
 
     Args:
         folder: where something is being kept.
@@ -64,16 +64,21 @@ def storing(folder: Path, what: str, needed: Callable[[], float] = lambda: 0) ->
         if error.errno in _FULL:
             raise disk_full(folder, what, needed()) from error
         if error.errno in _REFUSED:
-            raise StoreError(
+            raise FolderError(
                 f"cannot write to {error.filename or folder} while {what}: {error.strerror}",
                 "make the folder writable for you, or put the project elsewhere",
             ) from error
         if error.errno in _NOT_A_FOLDER:
-            raise StoreError(
-                f"{error.filename or folder} is not a folder (while {what})",
+            raise FolderError(
+                f"{_in_the_way(Path(error.filename or folder))} is not a folder (while {what})",
                 "move that file away: kistack keeps its results in a folder of that name",
             ) from error
         raise
+
+
+def _in_the_way(path: Path) -> Path:
+    """What stands where a folder should: the path or one above it that is there and is none."""
+    return next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), path)
 
 
 def write_atomic(path: Path, text: str) -> None:

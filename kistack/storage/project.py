@@ -38,10 +38,12 @@ class Project:
         """The nearest folder at or above ``start`` that holds ``kistack.yaml``.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or no such folder.
 
         """
         here = Path(start).expanduser().absolute()
+        if not here.exists():
+            raise InputError(f"there is no folder {here}", "correct the path of the project")
         for folder in (here, *here.parents):
             if (folder / SCENARIO_FILE).is_file():
                 return cls(folder)

@@ -23,6 +23,9 @@ def test_changes_are_split_at_the_first_equals_sign():
     with pytest.raises(InvalidInput) as caught:
         split_changes(["a.b", "=3", "c=1", "c=2"])
     assert len(caught.value.problems) == 3
+    with pytest.raises(InvalidInput, match="no value stands after the equals sign") as caught:
+        split_changes(["limits.memory="])
+    assert "limits.memory=null lifts a limit" in caught.value.hint
 
 
 def test_keys_of_the_scenario_are_read_by_its_own_types(scenario):
@@ -46,7 +49,7 @@ def test_keys_of_the_scenario_are_read_by_its_own_types(scenario):
 def test_a_machine_is_told_by_what_is_stated_of_it(scenario):
     found = made(scenario, serve_on="{ram: 8GiB, cores: 4}")
     [change] = found.told(profile_of())
-    assert change.before == "nothing stated"
+    assert change.before == "this machine"
     assert change.after == "ram: 8GiB, cores: 4"
 
 

@@ -3,7 +3,7 @@ from advisor.onpaper import profile_of
 
 from kistack.advisor.candidates import candidates
 from kistack.advisor.composing import Compositions, Present, Watch
-from kistack.domain.facts import Fact, Profile
+from kistack.domain.facts import Fact, Profile, declared
 
 
 def holds(reads, profile):
@@ -33,6 +33,22 @@ def test_who_reads_all_facts_depends_on_all():
     assert watch.profile.digest == profile_of().digest
     assert holds(watch.reads, profile_of())
     assert not holds(watch.reads, profile_of(corpus__tokens=5.0))
+
+
+def test_what_was_read_about_a_section_keeps_reads_of_all_facts():
+    profile = Profile({n: declared(1, "w") for n in ("corpus.bytes", "corpus.parts.a", "pairs.train")})
+    changed = {n: Present(profile.updated({n: declared(2, "w")})) for n in profile}
+
+    def held(read, section):
+        watch = Watch(profile)
+        read(watch.profile)
+        return {n for n, present in changed.items() if watch.reads.about(section).hold(present)}
+
+    assert held(lambda p: p.number("pairs.train"), "corpus") == set(changed)
+    assert held(lambda p: p["corpus.bytes"], "corpus") == {"corpus.parts.a", "pairs.train"}
+    assert held(list, "corpus") == set()
+    assert held(lambda p: p.section("corpus"), "corpus.parts") == {"pairs.train"}
+    assert held(lambda p: p.section("corpus.parts"), "corpus") == {"corpus.bytes", "pairs.train"}
 
 
 def test_a_missing_fact_is_missing_in_a_watched_profile():

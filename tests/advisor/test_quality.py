@@ -135,6 +135,17 @@ def test_exact_metrics_ask_for_form_that_training_teaches():
     assert points(tuned) > 0.8 * points(retrieving(WITH))
 
 
+@pytest.mark.parametrize(
+    ("metric", "exact"),
+    [
+        *((name, True) for name in ("exact", "em", "token_f1", "rouge_l", "bleu")),
+        *((name, False) for name in ("contained", "semantic_score", "remembered", "inexactness", "judged_correct")),
+    ],
+)
+def test_a_metric_is_exact_by_the_words_of_its_name_not_by_letters_within_them(metric, exact):
+    assert (points(retrieving(metric=metric)) < points(retrieving())) == exact
+
+
 def test_a_stage_that_states_its_effect_replaces_the_prior():
     stated = replace(Q8, declared=Effect(-12.0, -15.0, -9.0, "on short answers", "its own benchmark"))
     found = predict(retrieving(stated))

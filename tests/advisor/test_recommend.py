@@ -168,7 +168,7 @@ def test_the_choice_is_explained(advised):
 def test_published_figures_that_do_not_decide_are_called_so(advised):
     advice = advised(model="7b", train="server", serve="server")
     assert any("do not decide between" in n for n in advice.notes)
-    [note] = [n for n in advice.notes if "kistack advise --probe" in n]
+    [note] = [n for n in advice.notes if "kistack profile --probe" in n]
     assert "what it reads off a passage and what retrieval finds" in note
 
 

@@ -7,7 +7,7 @@ from advisor.onpaper import profile_of
 
 from kistack.advisor.changes import WhatIf, under
 from kistack.advisor.judging import Bench
-from kistack.advisor.levers import levers
+from kistack.advisor.levers import TOPICS, levers
 from kistack.advisor.sensitivity import NEAREST, TOLERANCE, flips, sentence
 from kistack.advisor.shortlists import representatives
 from kistack.domain.scenario import Scenario
@@ -63,6 +63,7 @@ def test_a_flip_that_is_set_as_a_what_if_is_the_same_change():
 def test_flips_are_narrow_within_their_range_and_the_nearest_come_first(name):
     bench, found = searched(name)
     known = {lever.fact: lever for lever in levers(bench.profile, bench.judgement.order)}
+    assert known.keys() <= TOPICS.keys()
     for flip in found.flips:
         low, high = found.ranges[flip.fact]
         assert low <= flip.at <= high

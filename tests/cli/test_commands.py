@@ -6,6 +6,7 @@ import pytest
 
 from kistack.cli import main, places
 from kistack.cli.output import out
+from kistack.domain.planfile import load_plan
 from kistack.sweeping.attribution import Effect
 
 PLAN = """\
@@ -61,8 +62,10 @@ def test_advise_writes_a_plan_that_check_and_run_take(kistack, toy_project):
     code, text, _ = kistack("check", "best.yaml")
     assert code == 0
     assert "composes" in text
-    code, text, _ = kistack("advise", "--json")
+    (toy_project / "best.yaml").write_text("mine")
+    code, text, _ = kistack("advise", "--json", "-o", "best.yaml", "--force")
     assert json.loads(text)["best"]["plan"]["steps"]
+    assert "steps:" in (toy_project / "best.yaml").read_text()
 
 
 def test_a_what_if_writes_nothing_and_says_how_the_choice_moved(kistack, toy_project):
@@ -82,6 +85,23 @@ def test_a_what_if_writes_nothing_and_says_how_the_choice_moved(kistack, toy_pro
     code, _, error = kistack("advise", "--set", "pairs.train=3", "-o", "best.yaml")
     assert code == 2
     assert "exclude each other" in error
+
+
+def test_another_machine_to_serve_is_a_what_if_and_says_what_moved(kistack, toy_project):
+    code, text, _ = kistack("advise", "--target", "raspberry-pi-5")
+    assert code == 0
+    row = next(line.split("  ") for line in text.splitlines() if "serve_on" in line)
+    assert [cell.strip() for cell in row if cell.strip()] == ["serve_on", "this machine", "raspberry-pi-5"]
+    assert "recommended" in text[: text.index("\nRun ")]
+    kistack("profile", "--export", "here.json")
+    _, text, _ = kistack("advise", "--target", "here.json", "--set", "serve_on.ram=2GiB", "--json")
+    changes = {c["key"]: c["after"] for c in json.loads(text)["what_if"]["changes"]}
+    assert changes == {"serve_on": f"{toy_project / 'here.json'}, ram: 2GiB", "serve_on.ram": "2GiB"}
+    code, _, error = kistack("advise", "--target", "this", "--set", "serve_on=rtx-4090")
+    assert code == 2
+    assert "both name a machine" in error
+    assert kistack("advise", "--target", "this", "-o", "best.yaml")[0] == 0
+    assert load_plan(toy_project / "best.yaml").steps
 
 
 def test_what_must_change_is_asked_and_answered(kistack):
@@ -115,8 +135,20 @@ def test_run_report_ask_and_the_store(kistack, plan_file, toy_project):
         code, text, _ = kistack("report", "last", "--format", form)
         assert code == 0
         assert sign in text
-    code, text, _ = kistack("report", "--format", "md", "-o", "report.md")
+    (toy_project / "report.md").write_text("mine")
+    code, text, _ = kistack("report", "--format", "md", "-o", "report.md", "--force")
     assert "# Run " in (toy_project / "report.md").read_text()
+    code, text, error = kistack("ask", "last", " ")
+    assert (code, text) == (2, "")
+    assert "the question is empty" in error
+    code, text, error = kistack("ask", "documents", "What?")
+    assert (code, text) == (2, "")
+    assert "documents is not a bundle" in error
+    code, text, error = kistack("ask", "2", "What?")
+    assert (code, text) == (2, "")
+    assert "run '2' is ambiguous" in error
+    code, text, _ = kistack("ask", toy_project / ".kistack" / "runs" / document["run"], "Is Product5 out?")
+    assert code == 0
     code, text, _ = kistack("ask", "last", "What is the latest release of Product5")
     assert "1.5" in text
     assert "Product5.md" in text
@@ -251,6 +283,15 @@ def test_a_failed_run_exits_with_1_and_keeps_what_was_finished(kistack, toy_proj
     assert "quantize/toy" in error
     assert "told to fail" in error
     assert "Traceback" not in error
+    run = next((toy_project / ".kistack" / "runs").iterdir())
+    for named in ("last", run.name, run):
+        code, text, error = kistack("ask", named, "What?")
+        assert (code, text) == (2, "")
+        assert f"run {run.name} left no bundle" in error
+        assert f"kistack report {run.name}" in error
+    code, text, _ = kistack("report", "last")
+    assert code == 0
+    assert "told to fail" in text
     monkeypatch.delenv("TOY_FAIL")
     code, text, _ = kistack("-q", "run", "plan.yaml", "--json")
     assert code == 0

@@ -63,6 +63,19 @@ def test_a_wrong_setting_of_an_evaluator_is_told_once(choosy, profile):
     assert problem.where == "evaluate evaluate/named"
 
 
-def test_an_evaluator_that_is_not_installed_is_noted(choosy, profile):
-    pipeline = compose(Plan(evaluate=("evaluate/none", "evaluate/toy")), profile, choosy)
-    assert "evaluator 'evaluate/none' is not installed" in pipeline.notes
+@pytest.mark.parametrize(
+    ("named", "message", "hint"),
+    [
+        ("evaluate/toi", "no installed plugin has a stage 'evaluate/toi'", "did you mean evaluate/toy"),
+        ("toy", "'toy' is no name of a stage", "write evaluate/toy"),
+        ("toi", "no installed plugin has a stage 'evaluate/toi'", "did you mean evaluate/toy"),
+        ("tune/toy", "tune/toy scores no answers", "evaluate/toy"),
+    ],
+)
+def test_an_evaluator_that_is_none_is_refused_with_close_names(choosy, profile, named, message, hint):
+    with pytest.raises(PlanError) as caught:
+        compose(Plan(evaluate=(named, "evaluate/toy", "defaults")), profile, choosy)
+    [problem] = caught.value.problems
+    assert (problem.where, problem.message) == (f"evaluate {named}", message)
+    assert hint in problem.hint
+    compose(Plan(evaluate=(named,)), profile, choosy, evaluation=False)

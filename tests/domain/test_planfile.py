@@ -122,6 +122,14 @@ def test_settings_that_are_no_plain_values_are_refused():
         dump_plan(Plan(steps=(Step.model_validate({"use": "tune/x", "with": {"a": object()}}),)))
 
 
+def test_a_scenario_is_no_plan(tmp_path):
+    path = tmp_path / "kistack.yaml"
+    path.write_text("schema: 1\nname: x\nmodels: {base: 'hub:a/b'}\ntask: {kind: facts}\n")
+    with pytest.raises(InputError, match="is a scenario, not a plan") as caught:
+        load_plan(path)
+    assert "kistack advise -o" in caught.value.hint
+
+
 def test_a_missing_plan_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nope\.yaml"):
         load_plan(tmp_path / "nope.yaml")

@@ -168,7 +168,7 @@ policies: 3
         "20: the tag !!python/object/apply:os.system is refused: only plain values are read": "remove",
         "21: prompt: bare lacks {question}": "write {question}",
         "22: indifference: nan should be a finite number": "points",
-        "23: policies: 3 should be a valid tuple": "policy files",
+        "23: policies: 3 should be a list": "policy files",
     }
     for message, hint in expected.items():
         assert message in found
@@ -191,6 +191,12 @@ policies: 3
         ("name: x\nmodels: {base: 'hub:a/b'}\nknowledge: {changes: often}\n", "'often' is neither"),
         ("name: x\nmodels: {base: 'hub:a/b'}\nknowledge: {changes: 50/day}\n", "'50/day' is neither"),
         ("name: x\nmodels: {base: 'hub:a/b'}\nserve_on: 3\n", "serve_on: 3"),
+        ("name: x\nmodels: {base: 'hub:a/b', teacher: }\n", "models.teacher has no value"),
+        ("name: x\nmodels: {base: 'hub:a/b'}\nhorizon: 1e400d\n", "'1e400d' is larger than any duration"),
+        *(
+            (f"name: x\nmodels: {{base: 'hub:a/b'}}\nlimits: {{{limit}}}\n", "nothing keeps a limit of zero")
+            for limit in ("memory: 0GB", "disk: 0", "latency_p95: 0s", "training_time: 0")
+        ),
     ],
 )
 def test_one_wrong_value_is_named(project, text, message):

@@ -37,6 +37,8 @@ def test_keys_are_texts_and_anchors_are_plain(tmp_path):
         ("[1]: 2\n", 1, "cannot be a key"),
         ("a: 2024-13-45\n", 1, "'2024-13-45' does not parse"),
         ("a: 1\nb: &b [*b]\n", 1, "too many values"),
+        ("a: 1\nb: x\0y\n", 2, "a NUL byte"),
+        ("a: 1\n\nb: x\x1by\n", 3, "U+001B"),
     ],
 )
 def test_what_is_refused_names_line_and_remedy(tmp_path, text, line, message):
@@ -59,7 +61,7 @@ def test_syntax_errors_have_a_line(tmp_path):
     with pytest.raises(PlanError) as caught:
         read(tmp_path, "a: 1\nb: [1\nc: 2\n", error=PlanError)
     assert caught.value.problems[0].where in {"f.yaml:3", "f.yaml:4"}
-    with pytest.raises(ScenarioError, match="not YAML"):
+    with pytest.raises(ScenarioError, match="a NUL byte"):
         read(tmp_path, "a: \x00\n")
 
 

@@ -136,6 +136,14 @@ def test_sizes_durations_dates_and_tags_that_do_not_parse(command, toy_project, 
     refused(command("advise"), *said)
 
 
+@pytest.mark.parametrize("verb", [("profile",), ("advise",), ("check", "plan.yaml"), ("run", "plan.yaml")])
+def test_a_metric_that_nothing_installed_gives(command, toy_project, verb):
+    scenario = toy_project / "kistack.yaml"
+    scenario.write_text(scenario.read_text().replace("contained", "contianed"))
+    (toy_project / "plan.yaml").write_text(PLAN)
+    refused(command(*verb), "kistack.yaml:3", "task.metric", "'contianed'", "did you mean contained?")
+
+
 # --- memory and disk
 
 

@@ -70,9 +70,15 @@ def test_snapshots_are_compared_in_order_with_the_corpus(tmp_path):
 def test_snapshot_dates_must_rise(tmp_path):
     make(tmp_path / "old")
     given = scenario(make(tmp_path / "docs"), snapshots={str(day(0)): str(tmp_path / "old")}, as_of=str(day(0)))
-    with pytest.raises(DataError, match="2024-01-01 and 2024-01-01") as caught:
+    with pytest.raises(
+        DataError, match="a snapshot is of 2024-01-01, and the documents themselves of 2024-01-01"
+    ) as caught:
         measure(given)
     assert "as_of" in caught.value.hint
+    make(tmp_path / "older")
+    twice = [{"path": str(tmp_path / name), "as_of": str(day(0))} for name in ("old", "older")]
+    with pytest.raises(DataError, match="two snapshots have the date 2024-01-01"):
+        measure(scenario(tmp_path / "docs", snapshots=twice, as_of=str(day(9))))
 
 
 def test_dates_of_documents_give_a_guess_that_says_so(tmp_path):

@@ -208,18 +208,23 @@ def test_an_exported_machine_reads_back(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no exported machine"),
+        ("{", r"m\.json:1: this is not JSON"),
+        ('{"kind": "machine",\n "facts": ', r"m\.json:2: this is not JSON"),
+        ("a\0", r"m\.json:1: this is not JSON"),
         ("[]", "no exported machine"),
         ('{"kind": "other"}', "no exported machine"),
         ('{"kind": "machine", "schema": 9}', "schema 9"),
         ('{"kind": "machine", "schema": 1}', "no exported machine"),
-        ('{"kind": "machine", "schema": 1, "facts": {"cores": {"x": 1}}}', "no exported machine"),
+        ('{"kind": "machine", "schema": 1, "facts": {"cores": {"x": 1}}}', "its facts are damaged"),
     ],
 )
 def test_other_files_are_no_machines(tmp_path, text, message):
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         read_machine(tmp_path / "m.json")
-    assert caught.value.hint
+    assert "kistack profile --export" in caught.value.hint or "export it again" in caught.value.hint
+    (tmp_path / "m.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_machine(tmp_path / "m.json")
     with pytest.raises(InputError, match=r"gone\.json"):
         read_machine(tmp_path / "gone.json")

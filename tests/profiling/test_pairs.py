@@ -78,7 +78,7 @@ def test_every_mistake_of_all_files_is_reported_at_once(tmp_path):
     found = {p.where: p.message for p in caught.value.problems}
     assert all(p.hint for p in caught.value.problems)
     expected = {
-        "pairs.jsonl:2": "not JSON",
+        "pairs.jsonl:2": "not JSON: Expecting property name enclosed in double quotes (column 2)",
         "pairs.jsonl:3": "not an object",
         "pairs.jsonl:4": "no question (found: anwser)",
         "pairs.jsonl:5": "no answer to 'B?'",
@@ -123,12 +123,16 @@ def test_what_counts_as_the_same_question(first, second, equal):
         ("p.jsonl", b"\n\n", "holds no pairs"),
         ("p.csv", b"question,answer\n", "holds no pairs"),
         ("p.csv", b'question,answer\n"x', "not CSV"),
+        ("p.jsonl", b'\n{"question": "a\x00?", "answer": "b"}\n', r"p\.jsonl:2: a NUL byte"),
+        ("p.csv", b"question,answer\na\x00,b\n", r"p\.csv:2: a NUL byte"),
     ],
 )
 def test_files_that_hold_no_pairs(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         read_pairs([tmp_path / name])
+    if "holds no pairs" in message:
+        assert ("names the columns" in caught.value.hint) == name.endswith(".csv")
 
 
 def test_a_missing_file(tmp_path):

@@ -31,7 +31,7 @@ def test_document_splits_never_leak(rows, share):
     try:
         split = split_pairs(pairs, Split(test=share, by="document"))
     except DataError as error:
-        assert "hang together" in error.message
+        assert "only one" in error.message if len(pairs) == 1 else f"tie all {len(pairs)} together" in error.message
         return
     assert sorted(p.id for p in split.train + split.test) == sorted(p.id for p in pairs)
     assert split.train
@@ -75,8 +75,16 @@ def test_auto_falls_back_to_groups_then_questions_when_one_document_holds_all():
 
 
 def test_one_pair_cannot_be_split():
-    with pytest.raises(DataError, match="no pair can be held out") as caught:
+    with pytest.raises(DataError, match="no pair can be held out: there is only one") as caught:
         split_pairs([Pair("1", "q", ("x",))], Split())
+    assert "at least two" in caught.value.hint
+
+
+@pytest.mark.parametrize(("by", "shared"), [("document", "documents or groups"), ("entity", "groups")])
+def test_pairs_that_share_everything_are_told_what_ties_them(by, shared):
+    pairs = [Pair(str(n), f"q{n}", ("x",), gold=("d",), group="g") for n in range(3)]
+    with pytest.raises(DataError, match=f"the {shared} that they share tie all 3 together") as caught:
+        split_pairs(pairs, Split(by=by))
     assert "declare a split" in caught.value.hint
 
 

@@ -25,12 +25,13 @@ def page(**context):
 
 
 def test_the_nearest_five_flips_are_shown_and_all_are_in_the_document():
-    text, document = page(flips=[flip(n) for n in range(7)], not_searched=["model.params"])
+    text, document = page(flips=[flip(n) for n in range(7)], not_searched=["model.params", "f9"])
     assert "What would change it" in text
     assert "fact 4 were less" in text
     assert text.count("leading candidates only") == 1
     assert "fact 5" not in text
-    assert "model.params (--all does)" in text
+    assert "not every other value was tried of: the size of the base model, f9 (--all does)" in text
+    assert document["context"]["not_searched"] == ["model.params", "f9"]
     assert len(document["flips"]) == 7
     assert "flips" not in document["context"]
 

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from kistack.domain.calibration import UNCALIBRATED, Calibration, Correction
-from kistack.errors import InputError, StoreError
+from kistack.errors import FolderError, InputError, StoreError
 from kistack.storage.project import CALIBRATION_FILE, Project
 
 
@@ -52,10 +52,17 @@ def test_runs_are_found_by_the_beginning_of_their_id(tmp_path):
     assert one.name in caught.value.hint
 
 
+def test_a_folder_that_is_not_there_is_told_as_such(tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
+        Project.find(tmp_path / "nowhere")
+
+
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / ".kistack").write_text("mine")
-    with pytest.raises(StoreError, match="is not a folder"):
+    with pytest.raises(FolderError, match=r"\.kistack is not a folder") as caught:
         Project(tmp_path).store()
+    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, StoreError)
     assert (tmp_path / ".kistack").read_text() == "mine"
 
 
@@ -64,8 +71,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkey
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(StoreError, match=r"cannot write to .*\.kistack.* Permission denied") as caught:
+    with pytest.raises(FolderError, match=r"cannot write to .*\.kistack.* Permission denied") as caught:
         Project(tmp_path).ledger()
+    assert caught.value.exit_code == 2
     assert "writable" in caught.value.hint
 
 

@@ -106,11 +106,11 @@ class Metric(_Read):
 class Comparison(_Read):
     """One published comparison."""
 
-    id: str
-    paper: str
-    facts: KnownFacts
+    id: str = Field(description="a name for the comparison")
+    paper: str = Field(description="where it was published")
+    facts: KnownFacts = Field(description="what is known of its situation, as a mapping of keys")
     metric: Metric = Field(default_factory=Metric)
-    options: tuple[Option, ...] = Field(min_length=1)
+    options: tuple[Option, ...] = Field(min_length=1, description="what was compared, each with id, levers and value")
     recommend: tuple[str, ...] = ()
     avoid: tuple[Mapping[str, Any], ...] = ()
     scorable: bool = True
@@ -129,7 +129,9 @@ class Comparison(_Read):
 
 
 class _File(_Read):
-    scenarios: tuple[Comparison, ...]
+    scenarios: tuple[Comparison, ...] = Field(
+        min_length=1, description="the comparisons, each with id, paper, facts and options"
+    )
 
 
 def read_comparisons(path: Path) -> tuple[Comparison, ...]:

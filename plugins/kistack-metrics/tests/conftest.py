@@ -47,7 +47,10 @@ def evaluate(tmp_path):
         context = LocalContext(tmp_path / "work", given, sessions or {})
         run.context = context
         made = run_stage(stage, context, settings)
-        return read_scores(made["scores"].path)
+        scores = read_scores(made["scores"].path)
+        declared = stage.traits(stage.Settings() if settings is None else settings).metrics
+        assert {*scores.totals, *scores.unavailable, *scores.items} <= set(declared), "its traits must name them"
+        return scores
 
     return run
 

@@ -202,5 +202,16 @@ def test_mistakes_of_a_file_are_told_with_their_lines(tmp_path):
     path.write_text("scenarios:\n- id: a\n  paper: p\n  facts: {task: cooking}\n  options: []\n")
     with pytest.raises(InvalidInput, match=r"bad\.yaml:4"):
         read_comparisons(path)
+    for text, hint in (
+        ("name: x\n", "scenarios: the comparisons, each with"),
+        ("scenarios: 3\n", "scenarios: the comparisons, each with"),
+        ("scenarios: []\n", "scenarios: the comparisons, each with"),
+        ("scenarios: [{a: 1}]\n", "options: what was compared"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InvalidInput) as caught:
+            read_comparisons(path)
+        assert hint in caught.value.hint
+        assert "uple" not in str(caught.value)
     with pytest.raises(InputError):
         read_comparisons(Path(tmp_path / "none.yaml"))

@@ -13,6 +13,8 @@ from kistack.plugins.stages import Context, Port, Settings, Stage, Traits
 from kistack_metrics.common import SCORES, estimate_scoring
 from kistack_metrics.reading import read_answers
 
+#: Numbers that stand only where some item has no answer.
+_ABSTENTION = ("abstention_accuracy", "abstention_recall", "abstention_precision")
 _NONE_UNANSWERABLE = "no item is marked unanswerable in the pairs (unanswerable: true)"
 
 
@@ -37,6 +39,7 @@ class EvaluateAbstention(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=("answer_rate", *_ABSTENTION),
         )
 
     def estimate(self, settings: AbstentionScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
@@ -61,6 +64,5 @@ class EvaluateAbstention(Stage):
             scores.add_part("abstention_recall", found.declined, "")
             scores.add_part("abstention_precision", found.justified, "it never abstained")
         else:
-            names = ("abstention_accuracy", "abstention_recall", "abstention_precision")
-            scores.unavailable.update(dict.fromkeys(names, _NONE_UNANSWERABLE))
+            scores.unavailable.update(dict.fromkeys(_ABSTENTION, _NONE_UNANSWERABLE))
         return {"scores": {"bytes": scores.write(ctx.out("scores")), "count": len(answers)}}

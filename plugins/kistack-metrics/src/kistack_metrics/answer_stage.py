@@ -18,6 +18,8 @@ from kistack_metrics.reading import Answer, read_answers
 if TYPE_CHECKING:
     from kistack.evaluation.scoring import Scores
 
+#: The names that ``run`` gives its numbers; importing the packages that compute some of them would be dear.
+_METRICS = ("contained", "exact_match", "f1", "rouge_1", "rouge_2", "rouge_l", "bleu", "chrf", "failed")
 #: Why corpus BLEU is left out where no reference is long enough for it.
 _NO_BLEU = "no accepted answer has the four tokens that BLEU needs"
 
@@ -48,6 +50,7 @@ class EvaluateAnswers(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=_METRICS,
             packages=("rouge_score", "sacrebleu"),
         )
 

@@ -67,6 +67,7 @@ class EvaluateEntailment(Stage):
                 ),
             },
             produces={"scores": SCORES},
+            metrics=("entailment",),
             opt_in=True,
         )
 

@@ -42,6 +42,7 @@ class EvaluateFaithfulness(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=("hallucination_rate", "lexical_support", "citation_precision"),
         )
 
     def estimate(self, settings: FaithfulnessScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:

@@ -62,6 +62,7 @@ class EvaluateFormat(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=("format_valid",),
             packages=("jsonschema",) if settings.json_schema is not None else (),
             opt_in=True,
         )

@@ -90,6 +90,7 @@ class EvaluateJudge(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=("judged_correct", "judge_failed", "judge_kappa_contained", "judge_agreement", "judge_kappa"),
             opt_in=True,
             deterministic=False,
             network=True,

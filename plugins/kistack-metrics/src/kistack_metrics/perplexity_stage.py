@@ -73,6 +73,7 @@ class EvaluatePerplexity(Stage):
                 "index": Port(kind="index", opened=True, gives=("search",), optional=True),
             },
             produces={"scores": SCORES},
+            metrics=_METRICS,
         )
 
     def estimate(self, settings: PerplexityScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:

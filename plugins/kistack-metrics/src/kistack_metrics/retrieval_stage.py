@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kistack.evaluation.scoring import Scores
 
 
+#: Metrics of the first k passages, each named with ``@k``.
+_RANKED = {"recall": recall_at, "precision": precision_at, "ndcg": ndcg_at}
+
+
 class RetrievalScoring(Settings):
     """How found passages are judged."""
 
@@ -40,9 +44,11 @@ class EvaluateRetrieval(Stage):
 
     def traits(self, settings: RetrievalScoring) -> Traits:
         """Reads the passages that travel with the answers: no index is opened."""
+        cutoffs = sorted(set(settings.cutoffs))
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=(*(f"{name}@{k}" for k in cutoffs for name in _RANKED), "mrr"),
         )
 
     def estimate(self, settings: RetrievalScoring, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
@@ -58,7 +64,7 @@ class EvaluateRetrieval(Stage):
         judged = [a for a in answers if a.gold]
         reason = _missing(answers, judged)
         for k in sorted(set(settings.cutoffs)):
-            for name, measure in (("recall", recall_at), ("precision", precision_at), ("ndcg", ndcg_at)):
+            for name, measure in _RANKED.items():
                 values = [measure(a.found, a.gold, k) for a in judged]
                 _add(scores, f"{name}@{k}", values, len(answers), reason or _too_few(answers, k))
         _add(scores, "mrr", [reciprocal_rank(a.found, a.gold) for a in judged], len(answers), reason)

@@ -36,6 +36,7 @@ class EvaluateSpeed(Stage):
         return Traits(
             consumes={"answers": Port(kind="answers", where={"format": "jsonl"}, hint="answer the held-out questions")},
             produces={"scores": SCORES},
+            metrics=(*_QUANTILES, *_SINGLES),
             timed=True,
         )
 
