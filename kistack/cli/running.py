@@ -117,7 +117,9 @@ def cancel(run: RunArgument, folder: FolderOption = Path()) -> None:
 
 
 def report(
-    run: RunArgument = "last",
+    subject: Annotated[
+        str, typer.Argument(metavar="RUN|sweep|advice", help="A run's id, its beginning, 'last', 'sweep' or 'advice'.")
+    ] = "last",
     folder: FolderOption = Path(),
     *,
     form: Annotated[str, typer.Option("--format", help="text, md, json or html.")] = "text",
@@ -130,26 +132,40 @@ def report(
 ) -> None:
     """The report of a run: baselines beside the plan, predicted beside measured, examples, and where numbers come from.
 
-    As HTML it is one file with plots that needs no network.
+    Of 'sweep', the last one; of 'advice', that of today. As HTML it is one file with plots that needs no network.
     """
-    from kistack.bundle.archive import find_run
-    from kistack.reporting.evidence import gather, latest_effects
-    from kistack.reporting.verbs import FORMATS, report_run
-    from kistack.storage.project import Project
+    from kistack.reporting.verbs import FORMATS
 
     if form not in FORMATS:
         raise InputError(f"there is no report format {form!r}", f"use {', '.join(FORMATS)}")
     check_free(output, force=force)
-    project = Project.find(folder)
-    kept = find_run(project, run)
-    evidence = gather(kept, _advising(folder), latest_effects(project) if sweep is None else _document(sweep))
-    base = output.parent if output is not None else None
-    text = report_run(evidence, form, base=base)  # type: ignore[arg-type]  # checked above
+    text = _reported(subject, folder, form, sweep, output)
     if output is not None:
         output.write_text(text, encoding="utf-8")
         out.say(f"written to {output}")
     else:
         out.text(text)
+
+
+def _reported(subject: str, folder: Path, form: Any, sweep: Path | None, output: Path | None) -> str:
+    """The text of a report."""
+    from kistack.bundle.archive import find_run
+    from kistack.reporting.evidence import gather, latest_effects
+    from kistack.reporting.verbs import report as told
+    from kistack.reporting.verbs import report_run
+    from kistack.storage.project import Project
+    from kistack.sweeping.notebook import Notebook
+
+    project = Project.find(folder)
+    if sweep is not None and subject in {"sweep", "advice"}:
+        raise InputError(f"--sweep stands beside a run, not beside {subject!r}", "leave out --sweep, or name a run")
+    if subject == "sweep":
+        return told(Notebook.find(project, "last").read(), form)
+    if subject == "advice":
+        return told(workspace_at(folder).advise(), form)
+    kept = find_run(project, subject)
+    evidence = gather(kept, _advising(folder), latest_effects(project) if sweep is None else _document(sweep))
+    return report_run(evidence, form, base=output.parent if output is not None else None)
 
 
 def _advising(folder: Path) -> Workspace | None:

@@ -36,6 +36,18 @@ def test_sweep_prints_a_table_and_shows_it_again(kistack):
     assert "not running" in told
     again = json.loads(kistack(*FEW, "--json")[1])
     assert again["rows"] == document["rows"]
+    html = kistack("report", "sweep", "--format", "html")[1]
+    assert "Effects on quality (contained)" in html
+    assert html.count("<svg") >= 2
+    assert json.loads(kistack("report", "sweep", "--format", "json")[1])["sweep"] == document["sweep"]
+    assert kistack("report", "sweep", "--sweep", "x.json")[0] == 2
+
+
+def test_the_advice_is_reported_as_it_is_told(kistack):
+    assert kistack("report", "advice", "--format", "md")[1].startswith("#")
+    code, _, told = kistack("report", "sweep")
+    assert code == 2
+    assert "sweep 'last' does not exist" in told
 
 
 def test_where_nothing_can_be_measured_the_command_fails_and_says_why(kistack, monkeypatch):
