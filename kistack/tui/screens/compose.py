@@ -22,6 +22,7 @@ from kistack.tui.plan_files import PLAN_NAME, says
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import ChoiceModal
 from kistack.tui.screens.saving import save_plan, saved
+from kistack.tui.widgets.options import Options
 from kistack.tui.widgets.settings_form import SettingRow, SettingsForm
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ press o, and no file is replaced without asking."""
     def compose_body(self) -> ComposeResult:
         """Steps, form and file beside each other; estimate and problems below."""
         with Horizontal(id="compose"):
-            steps = OptionList(id="plan-steps")
+            steps = Options(id="plan-steps")
             steps.border_title = "Steps"
             yield steps
             form = SettingsForm()

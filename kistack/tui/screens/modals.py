@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from kistack.errors import KistackError
+from kistack.tui.widgets.options import Options
 
 Values = dict[str, str]
 Check = Callable[[Mapping[str, str]], object]
@@ -136,7 +137,7 @@ class ChoiceModal(ModalScreen[str | None]):
         with Vertical(classes="modal") as box:
             box.border_title = self._title
             box.border_subtitle = "enter takes · tab goes to the field · escape leaves"
-            yield OptionList(*(Option(Content(line)) for _, line in self._choices))
+            yield Options(*(Option(Content(line)) for _, line in self._choices))
             with Horizontal(classes="field"):
                 yield Static(Content(self._other), classes="label")
                 yield Input(compact=True)

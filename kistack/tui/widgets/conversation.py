@@ -16,6 +16,7 @@ from kistack.bundle.chat import Chat
 from kistack.domain.prompt import Passage
 from kistack.errors import KistackError
 from kistack.reporting.numbers import shown
+from kistack.tui.widgets.options import Options
 
 
 class Conversation(Vertical):
@@ -59,7 +60,7 @@ class Conversation(Vertical):
         techniques = "+".join(dict.fromkeys(str(s["use"]).partition("/")[0] for s in manifest.plan.get("steps", ())))
         self.border_title = f"{manifest.name} · {manifest.run} · {techniques or 'nothing'}"
         yield VerticalScroll(classes="talk")
-        yield OptionList()
+        yield Options()
 
     @property
     def answer(self) -> str:
