@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -64,6 +65,10 @@ class WizardApp(App[None]):
         """Show the first step."""
         self.push_screen("start")
 
+    def on_unmount(self) -> None:
+        """Leave what was kept from the collector of garbage to it."""
+        gc.unfreeze()
+
     # --- facts and candidates, made in a thread
 
     def prepare(self, *, refresh: bool = False) -> None:
@@ -81,6 +86,7 @@ class WizardApp(App[None]):
         if place is None or session.bench is not None or self._preparing is place:
             return
         self._preparing = place
+        gc.unfreeze()
         session.trouble = None
         if session.profile is None:
             session.facts = {}
@@ -96,9 +102,12 @@ class WizardApp(App[None]):
             self._post(Profiled(place, profile))
             from kistack.advisor.judging import Bench
             from kistack.advisor.recommend import recommended
+            from kistack.tui.goals import settle
 
             bench = Bench(place.scenario, profile, place.host, place.calibration())
-            self._post(CandidatesJudged(place, bench, recommended(bench)))
+            advice = recommended(bench)
+            settle(bench)
+            self._post(CandidatesJudged(place, bench, advice))
         except Exception as error:  # noqa: BLE001 - a thread must not take the wizard down
             self._post(PreparationFailed(place, told(error)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,6 +98,18 @@ def nudged(goal: Goal, text: str, up: bool) -> str:
     else:
         value = value * 2 if up else value / 2
     return goal.show(float(f"{value:.12g}"))
+
+
+def settle(bench: Bench) -> None:
+    """Work out beforehand what a change of goals may ask for, so that none of them has to wait for it.
+
+    Intervals are worked out when somebody looks at them, as a floor for quality does. And what candidates are made of
+    stays: the collector of garbage need not walk it again and again, which would take longer than judging.
+    ``gc.unfreeze`` takes the latter back.
+    """
+    for judged in bench.judgement.order:
+        judged.candidate.high  # noqa: B018
+    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)

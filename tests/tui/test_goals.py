@@ -1,9 +1,10 @@
+import gc
 import time
 
 import pytest
 from tui.crowd import crowded_session
 
-from kistack.tui.board import rows
+from kistack.tui.board import cells, rows
 from kistack.tui.goals import BY_KEY, GOALS, lines, look, nudged, problem, texts
 from kistack.tui.stating import adopt, describe
 
@@ -60,12 +61,13 @@ def test_looking_says_what_advising_afresh_says(opened):
 
 CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.queries_per_day", "5000"),
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
-#: Seconds of processor time of the quickest change on two busy cores, where it was 0.14; a tenth is what is wanted. The
-#: first value of a limit that was not stated takes longer: rules ask whether it is, so all is said anew.
-MOST = 0.25
+#: Seconds of processor time for judging and putting into words. Whatever else runs on the same cores only adds to it.
+MOST = 0.1
 
 
-def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch):
+@pytest.mark.speed
+def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch, request):
+    request.addfinalizer(gc.unfreeze)
     session = crowded_session(tmp_path, monkeypatch)
     count = len(session.bench.judgement.order)
     assert count >= 2000
@@ -73,10 +75,11 @@ def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypa
     for key, text in CHANGES:
         start = time.process_time()
         found = look(session, {key: text})
-        rows(found.judgement, found.bench)
+        for row in rows(found.judgement, found.bench):
+            cells(row)
         lines(found)
         took.append(time.process_time() - start)
         assert len(found.judgement.order) == count
     print("ms:", [round(1000 * t) for t in took])
-    # Other work on the same cores can only add to the quickest.
-    assert min(took) < MOST
+    # Most changes, not the luckiest: a single one may meet other work on the same cores.
+    assert sorted(took)[len(took) // 2] < MOST
