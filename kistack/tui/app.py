@@ -19,6 +19,7 @@ from kistack.tui.messages import CandidatesJudged, FactsCame, PreparationFailed,
 from kistack.tui.screens.base import WizardScreen, told
 from kistack.tui.session import Session
 from kistack.tui.steps import STEPS, Step, check_open, find_step
+from kistack.tui.widgets.options import mend_paging
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
@@ -55,6 +56,7 @@ class WizardApp(App[None]):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
+        mend_paging()
         self.session = session
         self._preparing: Workspace | None = None
         for theme in (DARK, LIGHT):
@@ -172,6 +174,13 @@ class WizardApp(App[None]):
     def action_toggle_theme(self) -> None:
         """Change between dark and light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def action_command_palette(self) -> None:
+        """Show the palette."""
+        from kistack.tui.widgets.palette import Palette
+
+        if self.use_command_palette and not Palette.is_open(self):
+            self.push_screen(Palette(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every step, then what textual offers."""

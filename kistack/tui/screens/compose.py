@@ -22,7 +22,6 @@ from kistack.tui.plan_files import PLAN_NAME, says
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import ChoiceModal
 from kistack.tui.screens.saving import save_plan, saved
-from kistack.tui.widgets.options import Options
 from kistack.tui.widgets.settings_form import SettingRow, SettingsForm
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ press o, and no file is replaced without asking."""
     def compose_body(self) -> ComposeResult:
         """Steps, form and file beside each other; estimate and problems below."""
         with Horizontal(id="compose"):
-            steps = Options(id="plan-steps")
+            steps = OptionList(id="plan-steps")
             steps.border_title = "Steps"
             yield steps
             form = SettingsForm()
@@ -189,7 +188,11 @@ press o, and no file is replaced without asking."""
     async def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the settings of the step the cursor is on."""
         event.stop()
-        if event.option_list.id == "plan-steps" and event.option_index != self._selected:
+        editor = self.editor
+        # Keys may come faster than the list is filled: what it told of steps that are gone counts no more.
+        if editor is None or event.option_list.id != "plan-steps" or event.option_index >= len(editor.steps):
+            return
+        if event.option_index != self._selected:
             self._selected = event.option_index
             await self._show_form()
 

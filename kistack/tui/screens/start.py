@@ -19,7 +19,6 @@ from kistack.tui.opening import DEMO_FOLDER, SCENARIO_FILE, Form, guess, load_pl
 from kistack.tui.recent import recent, remember
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import Field, FormModal, Values
-from kistack.tui.widgets.options import Options
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
@@ -85,7 +84,7 @@ Making a project writes kistack.yaml and nothing else; one that is there is neve
     def compose_body(self) -> ComposeResult:
         """The ways to begin, and what the wizard is."""
         with Horizontal(id="start"):
-            yield Options(id="ways")
+            yield OptionList(id="ways")
             with VerticalScroll(id="about", can_focus=False):
                 yield Static(Content(_ABOUT))
 

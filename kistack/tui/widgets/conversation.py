@@ -16,7 +16,6 @@ from kistack.bundle.chat import Chat
 from kistack.domain.prompt import Passage
 from kistack.errors import KistackError
 from kistack.reporting.numbers import shown
-from kistack.tui.widgets.options import Options
 
 
 class Conversation(Vertical):
@@ -60,7 +59,7 @@ class Conversation(Vertical):
         techniques = "+".join(dict.fromkeys(str(s["use"]).partition("/")[0] for s in manifest.plan.get("steps", ())))
         self.border_title = f"{manifest.name} · {manifest.run} · {techniques or 'nothing'}"
         yield VerticalScroll(classes="talk")
-        yield Options()
+        yield OptionList()
 
     @property
     def answer(self) -> str:

@@ -1,23 +1,28 @@
-"""A list of options whose keys work at any size: textual's own fails on paging where it has no room for a line."""
+"""Lists of options whose keys work at any size: textual's fail on paging where they have no room for a line."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from textual.widgets import OptionList
 
 
-class Options(OptionList):
-    """A list of options to choose from."""
+def mend_paging() -> None:
+    """Let paging go to an end of the list where its lines are not laid out.
 
-    def action_page_up(self) -> None:
-        """Move up by a page; without room for a line, to the first."""
-        try:
-            super().action_page_up()  # type: ignore[no-untyped-call]
-        except LookupError:  # lines are laid out only where there is a width, and paging looks them up all the same
-            self.action_first()
+    Lines are laid out only where there is a width, and textual looks them up on paging all the same. The lists of its
+    palette and its selects do so too, and cannot be given another class: so this mends all of them.
+    """
+    if OptionList.action_page_up.__module__ != __name__:
+        OptionList.action_page_up = _mended(OptionList.action_page_up, OptionList.action_first)  # type: ignore[method-assign]
+        OptionList.action_page_down = _mended(OptionList.action_page_down, OptionList.action_last)  # type: ignore[method-assign]
 
-    def action_page_down(self) -> None:
-        """Move down by a page; without room for a line, to the last."""
+
+def _mended(page: Callable[[OptionList], None], end: Callable[[OptionList], None]) -> Callable[[OptionList], None]:
+    def action(self: OptionList) -> None:
         try:
-            super().action_page_down()  # type: ignore[no-untyped-call]
+            page(self)
         except LookupError:
-            self.action_last()
+            end(self)
+
+    return action

@@ -2,23 +2,27 @@ import asyncio
 
 import pytest
 from textual.app import App
+from textual.widgets import OptionList
 
-from kistack.tui.widgets.options import Options
+from kistack.tui.widgets.options import mend_paging
 
 
 def highlighted(*keys, width):
     """Where the keys lead in a list of nine on so many columns."""
 
+    mend_paging()
+    mend_paging()  # a second wizard in the same process changes nothing
+
     class Listing(App):
-        CSS = f"Options {{ border: none; width: {width}; height: 3; scrollbar-size: 0 0; }}"
+        CSS = f"OptionList {{ border: none; width: {width}; height: 3; scrollbar-size: 0 0; }}"
 
         def compose(self):
-            yield Options(*map(str, range(9)))
+            yield OptionList(*map(str, range(9)))
 
     async def main():
         app = Listing()
         async with app.run_test(size=(20, 5)) as pilot:
-            listed = app.query_one(Options)
+            listed = app.query_one(OptionList)
             listed.focus()
             listed.highlighted = 4
             await pilot.pause()
