@@ -33,12 +33,23 @@ def test_what_does_not_fit_is_told_with_what_would(opened, key, text, told):
     [("limits.memory", "2GiB", True, "4GiB"), ("limits.memory", "2GiB", False, "1GiB"),
      ("task.at_least", "70%", True, "75%"),
      ("task.at_least", "99%", True, "100%"), ("indifference", "2", False, "1"), ("indifference", "0", False, "0"),
-     ("horizon", "90d", True, "180d"), ("task.kind", "facts", True, "behaviour"), ("limits.disk", "", True, ""),
+     ("horizon", "90d", True, "180d"), ("task.kind", "facts", True, "behaviour"), ("limits.disk", "", True, "500MB"),
      ("limits.disk", "much", True, "much"), ("traffic.queries_per_day", "100/day", True, "200"),
      ("limits.money", "$3", True, "$6")],
 )  # fmt: skip
 def test_values_are_stepped_in_their_own_unit(key, text, up, then):
     assert nudged(BY_KEY[key], text, up) == then
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda g: g.key)
+@pytest.mark.parametrize("up", [True, False])
+def test_every_goal_can_be_stepped_from_where_it_stands(opened, goal, up):
+    text = texts(opened)[goal.key]
+    for _ in range(3):
+        after = nudged(goal, text, up)
+        assert after != text or (text in {"0", "100%"} and not goal.choices), text
+        assert problem(opened, goal.key, after) == ""
+        text = after
 
 
 def test_looking_leaves_the_session_alone(opened):
