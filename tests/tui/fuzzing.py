@@ -5,9 +5,9 @@ import random
 import time
 
 import pytest
-from textual.events import Key, Resize
+from textual.events import Resize
 from textual.geometry import Size
-from textual.keys import _character_to_key
+from tui.piloting import send
 
 from kistack.bundle.chat import Answered, Piece, Sources
 from kistack.domain.prompt import Passage
@@ -112,12 +112,6 @@ async def _handled(app):
     while app.is_running and not (app._message_queue.empty() and app.screen._message_queue.empty()):
         assert time.monotonic() < end, "keys are not taken any more"
         await asyncio.sleep(0.001)
-
-
-def send(app, key):
-    """A key as the terminal sends it, without waiting for what it does."""
-    single = key if len(key) == 1 else {"space": " "}.get(key)
-    app.post_message(Key(_character_to_key(key) if len(key) == 1 else key, single))
 
 
 def _resize(app, size):

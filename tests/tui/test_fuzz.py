@@ -10,8 +10,8 @@ from kistack.tui.steps import STEPS
 EACH = 25
 
 
-def test_two_hundred_random_keys_over_all_screens_leave_no_exception(desk_session, desk, monkeypatch):
-    desk.run(desk.compose(Plan(steps=(Step(use="retrieve/toy"),))))
+def test_two_hundred_random_keys_over_all_screens_leave_no_exception(desk_session, desk, ran, monkeypatch):
+    ran(desk, Plan(steps=(Step(use="retrieve/toy"),)))
     wall(monkeypatch)
     before = documents_of(desk_session.folder)
 

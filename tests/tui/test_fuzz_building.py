@@ -14,9 +14,9 @@ PARTS, COUNT = 4, 300
 
 
 @pytest.mark.parametrize(("step", "seed"), [p for step in STEPS for p in seeds(step, PARTS)])
-def test_random_keys_and_sizes_leave_no_exception(step, seed, desk_session, desk, monkeypatch):
+def test_random_keys_and_sizes_leave_no_exception(step, seed, desk_session, desk, ran, monkeypatch):
     plan = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy"), Step(use="quantize/toy")))
-    desk.run(desk.compose(plan))
+    ran(desk, plan)
     wall(monkeypatch)
     desk_session.plan = plan
     before = documents_of(desk_session.folder)

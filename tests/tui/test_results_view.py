@@ -24,8 +24,8 @@ from kistack.tui.results_view import (
 
 
 @pytest.fixture
-def finished(toy_place):
-    return toy_place.run(toy_place.compose(Plan(steps=(Step(use="retrieve/toy"),))))
+def finished(toy_place, ran):
+    return ran(toy_place, Plan(steps=(Step(use="retrieve/toy"),)))[0]
 
 
 def test_every_question_is_won_lost_or_equal(toy_place, finished):
@@ -97,7 +97,9 @@ def keep(project, sweep):
 
 def test_the_last_sweep_is_found(toy_place):
     assert last_sweep(toy_place.project) is None
-    keep(toy_place.project, planted({c: [1.0, 0.0] for c in SETS[:2]}))
+    earlier = keep(toy_place.project, planted({c: [1.0, 0.0] for c in SETS[:2]}))
+    # Their names begin with the second in which they were begun.
+    earlier.folder.rename(earlier.folder.with_name("20200101-000000-abcd"))
     book = keep(toy_place.project, planted({c: [1.0, 0.0, 1.0] for c in SETS}))
     found = last_sweep(toy_place.project)
     assert (found.sweep, found.status, len(found.done())) == (book.sweep, "done", 16)

@@ -13,8 +13,8 @@ PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy")))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_baseline_stands_beside_the_plan(desk_session, desk, size, monkeypatch):
-    record = desk.run(desk.compose(PLAN))
+def test_the_baseline_stands_beside_the_plan(desk_session, desk, ran, size, monkeypatch):
+    [record] = ran(desk, PLAN)
     opened = []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
@@ -52,8 +52,8 @@ def test_the_baseline_stands_beside_the_plan(desk_session, desk, size, monkeypat
     assert f"report {record.run} --format html -o {report}" in desk_session.commands[-1]
 
 
-def test_where_no_browser_opens_the_path_is_told(desk_session, desk, monkeypatch):
-    record = desk.run(desk.compose(PLAN))
+def test_where_no_browser_opens_the_path_is_told(desk_session, desk, ran, monkeypatch):
+    [record] = ran(desk, PLAN)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 
@@ -62,15 +62,15 @@ def test_where_no_browser_opens_the_path_is_told(desk_session, desk, monkeypatch
         await wheel.until(lambda: wheel.app.shown.record is not None)
         await wheel.press("h")
         await wheel.until(lambda: "written to" in wheel.status)
-        assert "browser" not in wheel.status
+        assert "opened" not in wheel.status
 
     drive(desk_session, script)
     assert (desk.project.runs / record.run / "report.html").is_file()
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_last_sweep_and_its_regret_are_shown(desk_session, desk, size):
-    desk.run(desk.compose(PLAN))
+def test_the_last_sweep_and_its_regret_are_shown(desk_session, desk, ran, size):
+    ran(desk, PLAN)
     points = {cell: [1.0, 0.0, 1.0, float("tune" in cell)] * 3 for cell in SETS}
     book = keep(desk.project, planted(points, advised="retrieve"))
 
@@ -117,9 +117,8 @@ def test_without_a_run_every_key_tells_why(desk_session):
     drive(desk_session, script)
 
 
-def test_another_run_and_one_without_a_record(desk_session, desk):
-    first = desk.run(desk.compose(PLAN))
-    second = desk.run(desk.compose(Plan()))
+def test_another_run_and_one_without_a_record(desk_session, desk, ran):
+    first, second = ran(desk, PLAN, Plan())
 
     async def script(wheel):
         await wheel.judged_at("results")
