@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from kistack.advisor.effects import Z80
@@ -92,6 +93,7 @@ def economy_of(judged: Judged) -> tuple[Any, ...]:
     )
 
 
+@lru_cache(maxsize=32_768)
 def _step(value: float) -> int:
     """The value on a logarithmic scale on which one step is the share that does not matter."""
     return round(math.log(max(value, 1e-9)) / math.log1p(_SAME_COST))
@@ -159,10 +161,27 @@ def front(order: Sequence[Judged]) -> tuple[int, ...]:
     return tuple(sorted(first[axes] for axes in standing))
 
 
+def standing(order: Sequence[Judged], numbers: Collection[int]) -> frozenset[int]:
+    """Those of some numbers that are on the ``front``: what asks for few need not sort them all."""
+    first: dict[_Axes, int] = {}
+    for n, judged in enumerate(order):
+        if judged.candidate.kept:
+            first.setdefault(_axes(judged), n)
+    return frozenset(n for axes, n in first.items() if n in numbers and not _beaten(axes, first))
+
+
+def _beaten(axes: _Axes, others: Iterable[_Axes]) -> bool:
+    p, q, r, s, t = axes
+    return any(
+        a <= p and b <= q and c <= r and d <= s and e <= t and (a, b, c, d, e) != axes for a, b, c, d, e in others
+    )
+
+
 def _axes(judged: Judged) -> _Axes:
-    cost = judged.candidate.estimate.cost
+    cost = judged.candidate.estimate.costs.get
     quality = -round(judged.candidate.quality, 1)
-    return quality, cost("latency_seconds"), cost("serving_peak_bytes"), cost("seconds"), cost("money")
+    latency, memory = cost("latency_seconds", 0.0), cost("serving_peak_bytes", 0.0)
+    return quality, latency, memory, cost("seconds", 0.0), cost("money", 0.0)
 
 
 def rival(order: Sequence[Judged]) -> int | None:

@@ -26,6 +26,8 @@ from kistack.plugins.selecting import part_names
 
 #: Answers kept of one question: the first is that of the scenario as it is, the others are of changes.
 _KEPT = 6
+#: Names of facts that differ, and names of sections.
+_Differing = tuple[frozenset[str], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,6 @@ class Reads:
         sections = {n: f for n, f in self.sections.items() if n in around or n.startswith(start)}
         return Reads(self.taken, facts, sections)
 
-    def hold(self, present: Present) -> bool:
-        """Whether the same work would read the same under these facts."""
-        changed = present.changed_since(self.taken)
-        if any(name in self.facts for name in changed):
-            return False
-        return not any(name.startswith(f"{s}." if s else "") for s in self.sections for name in changed)
-
 
 class Present:
     """The facts of a profile against which many reads are held; what was worked out is kept."""
@@ -70,9 +65,8 @@ class Present:
         self.profile = profile
         self.facts = profile.facts
         self._sections: dict[str, dict[str, Fact]] = {}
-        #: By identity: of reads and of other facts, which are kept so that it stays theirs.
-        self._held: dict[int, tuple[Reads, bool]] = {}
-        self._changed: dict[int, tuple[Present, frozenset[str]]] = {}
+        #: By the identity of other facts, which are kept so that it stays theirs.
+        self._changed: dict[int, tuple[Present, _Differing]] = {}
 
     def section(self, prefix: str) -> dict[str, Fact]:
         """A section, cut out once."""
@@ -81,22 +75,28 @@ class Present:
             self._sections[prefix] = {n[len(start) :]: f for n, f in self.facts.items() if n.startswith(start)}
         return self._sections[prefix]
 
-    def changed_since(self, other: Present) -> frozenset[str]:
-        """The names of the facts that are not the same there, found once."""
-        known = self._changed.get(id(other))
-        if known is None:
-            one, two = self.facts, other.facts
-            names = one.keys() | two.keys()
-            differ = frozenset(n for n in names if one.get(n) is not two.get(n) and one.get(n) != two.get(n))
-            known = self._changed[id(other)] = (other, differ)
-        return known[1]
+    def _changed_since(self, other: Present) -> _Differing:
+        """The facts that are not the same there, and every section that one of them is in."""
+        one, two = self.facts, other.facts
+        names = one.keys() | two.keys()
+        differ = frozenset(n for n in names if one.get(n) is not two.get(n) and one.get(n) != two.get(n))
+        found = differ, frozenset(s for n in differ for s in _sections(n))
+        self._changed[id(other)] = (other, found)
+        return found
 
     def holds(self, reads: Reads) -> bool:
-        """``Reads.hold``, asked once."""
-        known = self._held.get(id(reads))
-        if known is None:
-            known = self._held[id(reads)] = (reads, reads.hold(self))
-        return known[1]
+        """Whether the same work would read the same under these facts."""
+        known = self._changed.get(id(reads.taken))
+        changed, sections = known[1] if known is not None else self._changed_since(reads.taken)
+        return reads.facts.keys().isdisjoint(changed) and reads.sections.keys().isdisjoint(sections)
+
+
+def _sections(name: str) -> Iterator[str]:
+    """The sections that a fact is in: that of all facts, then ever smaller ones."""
+    yield ""
+    for place, letter in enumerate(name):
+        if letter == ".":
+            yield name[:place]
 
 
 class Watch:

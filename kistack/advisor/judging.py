@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Upkeep, queries_per_day, ranked, upkeep_of
 from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
 from kistack.advisor.features import Features, features_of
-from kistack.advisor.limits import Bounds, below_least, bounds, rejections
+from kistack.advisor.limits import Bounds, allowed, below_least, bounds, exceeded, needs, rejections, within
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
@@ -69,6 +69,7 @@ class _Case:
     prediction: Prediction | None = None
     concern: Concern | None = None
     upkeep: tuple[float, Upkeep] | None = None
+    needs: tuple[float, ...] = ()
 
 
 class Bench:
@@ -158,17 +159,21 @@ class _Sitting:
         self.given = given
         self.present = Present(profile)
         self.ruling = Ruling(bench.rulebook, profile)
+        self._most = allowed(given)
+        self._asks_plugins = bench.host.has_judges
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
         self._shown: dict[tuple[str, ...], tuple[Reason, ...]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
-        broken = rejections(found, self.given)
         if found.pipeline is None:
-            plain = Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=tuple(broken))
-            return Judged(plain, option.number)
+            why = tuple(rejections(found, self.given))
+            return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=why), option.number)
         case = self.bench.case(found)
+        if not case.needs:
+            case.needs = needs(found.pipeline)
+        broken = [] if within(case.needs, self._most) else exceeded(found.pipeline, self.given)
         features = self._features(case)
         if case.prediction is None:
             case.prediction = self.bench.prediction(features)
@@ -177,7 +182,7 @@ class _Sitting:
         broken += said.rejections
         reasons = (*said.reasons, *self._shown_by_runs(found.plan.techniques))
         candidate: Candidate = Weighed(found, case.prediction, reasons, broken, self.profile)
-        own = self.bench.host.judge(candidate, self.profile)
+        own = self._asks_plugins and self.bench.host.judge(candidate, self.profile)
         if own:
             broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
             candidate = Weighed(found, case.prediction, [*reasons, *own], broken, self.profile)
@@ -194,7 +199,7 @@ class _Sitting:
         queries, upkeep = case.upkeep
         if queries != self._queries:  # other traffic asks for nothing else anew
             answering = self._queries * case.found.pipeline.estimate.cost("latency_seconds")
-            case.upkeep = (self._queries, replace(upkeep, answering=answering))
+            case.upkeep = (self._queries, Upkeep(answering, upkeep.refreshing, upkeep.building))
         return case.upkeep[1]
 
     def _features(self, case: _Case) -> Features:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import le
 
 from kistack.advisor.candidates import Composed
 from kistack.composition.pipeline import Pipeline
@@ -68,7 +69,7 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
     """Every limit that a candidate breaks; one that cannot be composed breaks none but that."""
     if candidate.pipeline is None:
         return [Rejection("compose", p.message, p.where, p.hint) for p in candidate.problems]
-    if keeps(candidate.pipeline, given):
+    if within(needs(candidate.pipeline), allowed(given)):
         return []
     return exceeded(candidate.pipeline, given)
 
@@ -79,51 +80,74 @@ def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     p95 = costs.cost("latency_seconds") * P95_OVER_MEAN
     serving, training = costs.cost("serving_peak_bytes"), costs.cost("peak_bytes")
     bundle, built = costs.cost("bytes"), costs.cost("scratch_bytes")
-    found = [
-        _exceeds("memory", serving, given.memory, format_size, "raise limits.memory to {}"),
-        _exceeds("serving memory", serving, given.serve.memory, format_size, "serve where {} of memory are free"),
-        _exceeds("training memory", training, given.train.memory, format_size, "train where {} of memory are free"),
-        _exceeds("disk", bundle, given.disk, format_size, "raise limits.disk to {}"),
-        _exceeds("serving disk", bundle, given.serve.disk_free, format_size, "free {} of disk where it serves"),
-        _exceeds("training disk", built, given.train.disk_free, format_size, "free {} of disk where it trains"),
-        _exceeds("latency", p95, given.latency, format_duration, "raise limits.latency_p95 to {}"),
-        _exceeds("training time", costs.cost("seconds"), given.training, format_duration, "allow {} of training"),
-        _exceeds("money", costs.cost("money"), given.money, format_money, "raise limits.money to {}"),
-        _prompt_too_long(pipeline, given),
-        *(_leaves(pipeline) if given.local_only else ()),
-    ]
-    return [r for r in found if r is not None]
+    asked = (
+        ("memory", serving, given.memory, format_size, "raise limits.memory to {}"),
+        ("serving memory", serving, given.serve.memory, format_size, "serve where {} of memory are free"),
+        ("training memory", training, given.train.memory, format_size, "train where {} of memory are free"),
+        ("disk", bundle, given.disk, format_size, "raise limits.disk to {}"),
+        ("serving disk", bundle, given.serve.disk_free, format_size, "free {} of disk where it serves"),
+        ("training disk", built, given.train.disk_free, format_size, "free {} of disk where it trains"),
+        ("latency", p95, given.latency, format_duration, "raise limits.latency_p95 to {}"),
+        ("training time", costs.cost("seconds"), given.training, format_duration, "allow {} of training"),
+        ("money", costs.cost("money"), given.money, format_money, "raise limits.money to {}"),
+    )
+    found = [_rejection(*one) for one in asked if not one[1] <= one[2]]
+    if (long := _prompt_too_long(pipeline, given)) is not None:
+        found.append(long)
+    return found + (_leaves(pipeline) if given.local_only else [])
 
 
-def keeps(pipeline: Pipeline, given: Bounds) -> bool:
-    """Whether ``exceeded`` would find nothing; said without putting anything into words."""
+def needs(pipeline: Pipeline) -> tuple[float, ...]:
+    """The numbers of a composed plan that limits are about, in the order of ``allowed``."""
     cost = pipeline.estimate.costs.get
-    serving, training = cost("serving_peak_bytes", 0.0), cost("peak_bytes", 0.0)
-    bundle, built = cost("bytes", 0.0), cost("scratch_bytes", 0.0)
     return (
-        serving <= min(given.memory, given.serve.memory)
-        and training <= given.train.memory
-        and bundle <= min(given.disk, given.serve.disk_free)
-        and built <= given.train.disk_free
-        and cost("latency_seconds", 0.0) * P95_OVER_MEAN <= given.latency
-        and cost("seconds", 0.0) <= given.training
-        and cost("money", 0.0) <= given.money
-        and pipeline.estimate.facts.get("prompt", {}).get("tokens", 0.0) <= given.context
-        and not (given.local_only and _leaves(pipeline))
+        cost("serving_peak_bytes", 0.0),
+        cost("peak_bytes", 0.0),
+        cost("bytes", 0.0),
+        cost("scratch_bytes", 0.0),
+        cost("latency_seconds", 0.0) * P95_OVER_MEAN,
+        cost("seconds", 0.0),
+        cost("money", 0.0),
+        pipeline.estimate.facts.get("prompt", {}).get("tokens", 0.0),
+        float(bool(_leaves(pipeline))),
     )
 
 
-def _exceeds(
-    limit: str, needs: float, allowed: float, shown: Callable[[float, int], str], remedy: str
-) -> Rejection | None:
-    return None if needs <= allowed else _rejection(limit, needs, allowed, shown, remedy)
+def allowed(given: Bounds) -> tuple[float, ...]:
+    """The most of each of ``needs``."""
+    return (
+        min(given.memory, given.serve.memory),
+        given.train.memory,
+        min(given.disk, given.serve.disk_free),
+        given.train.disk_free,
+        given.latency,
+        given.training,
+        given.money,
+        given.context,
+        0.0 if given.local_only else math.inf,
+    )
 
 
-@lru_cache(maxsize=4096)
+def within(needed: tuple[float, ...], most: tuple[float, ...]) -> bool:
+    """Whether ``exceeded`` would find nothing; said without putting anything into words."""
+    return all(map(le, needed, most))
+
+
 def _rejection(limit: str, needs: float, allowed: float, shown: Callable[[float, int], str], remedy: str) -> Rejection:
-    # The remedy is rounded up, so that following it does admit the candidate.
+    words, admits = _needed(needs, shown, remedy)
+    return Rejection(limit, words, _allowed(allowed, shown), admits)
+
+
+@lru_cache(maxsize=32_768)
+def _needed(needs: float, shown: Callable[[float, int], str], remedy: str) -> tuple[str, str]:
+    """What is needed, and what would admit it: rounded up, so that following it does admit the candidate."""
     admits = needs if needs <= 0 else _rounded_up(needs)
-    return Rejection(limit, shown(needs, _DIGITS), shown(allowed, _DIGITS), remedy.format(shown(admits, _DIGITS)))
+    return shown(needs, _DIGITS), remedy.format(shown(admits, _DIGITS))
+
+
+@lru_cache(maxsize=64)
+def _allowed(allowed: float, shown: Callable[[float, int], str]) -> str:
+    return shown(allowed, _DIGITS)
 
 
 def _rounded_up(value: float) -> float:

@@ -32,7 +32,8 @@ class Said:
 class Concern:
     """The rules that may have something to say of one candidate; ``mark`` is equal for equal ``view``.
 
-    ``said`` is what they said last and ``held`` which of them held, under the facts that ``signature`` stands for.
+    ``said`` is what they said last and ``held`` which of them held, under the facts that ``signature`` stands for;
+    ``marks`` are equal for views that are equal in the fields they are kept under.
     """
 
     rules: tuple[Rule, ...]
@@ -41,6 +42,16 @@ class Concern:
     signature: tuple[Any, ...] | None = None
     said: Said = Said()
     held: Mapping[str, bool] = field(default_factory=dict)
+    marks: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def marked(self, fields: tuple[str, ...]) -> str:
+        """The mark of some fields of the view; of all of them where none is named."""
+        if not fields:
+            return self.mark
+        known = self.marks.get(fields)
+        if known is None:
+            known = self.marks[fields] = repr([(n, self.view[n]) for n in fields if n in self.view])
+        return known
 
 
 class Rulebook:
@@ -50,6 +61,9 @@ class Rulebook:
         self.rules = tuple(rules)
         #: Rules whose conditions ask for the candidate.
         self.asking = frozenset(r.id for r in rules if r.when.asks_candidate)
+        #: What each of them reads of it; nothing where one reads the whole.
+        self.fields = {r.id: _fields(r.when) for r in rules if r.id in self.asking}
+        self._said: dict[tuple[str, ...], Said] = {}
         self._verdicts: dict[tuple[str, tuple[Any, ...], str], Verdict] = {}
         self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._concerned: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Rule, ...]] = {}
@@ -72,6 +86,13 @@ class Rulebook:
                 self._verdicts.clear()
             self._verdicts[key] = ask()
         return self._verdicts[key]
+
+    def said(self, rules: Sequence[Rule]) -> Said:
+        """What rules that hold say, put into words once."""
+        key = tuple(r.id for r in rules)
+        if key not in self._said:
+            self._said[key] = _words(rules)
+        return self._said[key]
 
     def same(self, signature: tuple[Any, ...]) -> tuple[Any, ...]:
         """The first signature equal to this one, so that identity tells whether two are."""
@@ -101,14 +122,16 @@ class Ruling:
         """What the rules say of a candidate."""
         if concern.signature is self._signature:
             return concern.said
-        if concern.signature is None or not self._agree(concern, self._differing(concern.signature)):
-            faults = len(self.faults)
-            concern.held = {rule.id: self._holds(rule, concern) for rule in concern.rules}
-            concern.said = self._asked(concern)
-            if len(self.faults) > faults:  # a fault must be told under every set of facts
-                concern.signature = None
-                return concern.said
-        concern.signature = self._signature
+        asked: Sequence[Rule] = concern.rules
+        if concern.signature is not None:  # what the others read is as it was
+            asked = [r for r in self._differing(concern.signature) if r.id in concern.held]
+        faults = len(self.faults)
+        held = {rule.id: self._holds(rule, concern) for rule in asked}
+        if concern.signature is None or any(holds != concern.held[rule] for rule, holds in held.items()):
+            concern.held = {**concern.held, **held}
+            concern.said = self._book.said([r for r in concern.rules if concern.held[r.id]])
+        # A fault must be told under every set of facts.
+        concern.signature = None if len(self.faults) > faults else self._signature
         return concern.said
 
     def _differing(self, signature: tuple[Any, ...]) -> tuple[Rule, ...]:
@@ -118,33 +141,13 @@ class Ruling:
             self._others[id(signature)] = tuple(rule for rule, one, other in pairs if one != other)
         return self._others[id(signature)]
 
-    def _agree(self, concern: Concern, rules: Sequence[Rule]) -> bool:
-        """Whether each of these rules still says of a candidate what it said."""
-        return all(self._holds(r, concern) == concern.held[r.id] for r in rules if r.id in concern.held)
-
-    @staticmethod
-    def _asked(concern: Concern) -> Said:
-        reasons, rejections = [], []
-        for rule in concern.rules:
-            if not concern.held[rule.id]:
-                continue
-            if rule.strength == "requires":
-                wanted = " or ".join(rule.techniques)
-                rejections.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
-            elif rule.strength == "forbids":
-                without = " and ".join(rule.techniques)
-                rejections.append(
-                    Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}")
-                )
-            reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
-        return Said(tuple(reasons), tuple(rejections))
-
     def _holds(self, rule: Rule, concern: Concern | None = None) -> bool:
         when = rule.when
         if when.program is None:
             return True
-        asked = concern is not None and rule.id in self._book.asking
-        mark, view = (concern.mark, concern.view) if asked and concern is not None else ("", None)
+        mark, view = "", None
+        if concern is not None and rule.id in self._book.asking:
+            mark, view = concern.marked(self._book.fields[rule.id]), concern.view
         verdict = self._book.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
         if verdict.fault:
             self.faults[when.text] = verdict.fault
@@ -165,3 +168,22 @@ class Ruling:
                     found.append(repr({n: f.value for n, f in sorted(self._profile.section(section).items())}))
             self._read[when.text] = tuple(found)
         return self._read[when.text]
+
+
+def _fields(when: Condition) -> tuple[str, ...]:
+    """What a condition reads of a candidate; nothing where it reads the whole."""
+    found = sorted(leaf for section, leaf in when.reads if section == CANDIDATE)
+    return () if "" in found else tuple(found)
+
+
+def _words(rules: Sequence[Rule]) -> Said:
+    reasons, rejections = [], []
+    for rule in rules:
+        if rule.strength == "requires":
+            wanted = " or ".join(rule.techniques)
+            rejections.append(Rejection(f"rule {rule.id}", rule.because, f"plans with {wanted}", f"add {wanted}"))
+        elif rule.strength == "forbids":
+            without = " and ".join(rule.techniques)
+            rejections.append(Rejection(f"rule {rule.id}", rule.because, "the rule forbids it", f"leave out {without}"))
+        reasons.append(Reason(rule.id, rule.strength, rule.because, rule.sources, rule.points))
+    return Said(tuple(reasons), tuple(rejections))

@@ -34,17 +34,15 @@ class Weighed(Candidate):
     ) -> None:
         assert found.pipeline is not None
         moved = sum(r.points for r in beside)
-        for name, value in (
-            ("plan", found.plan),
-            ("estimate", found.pipeline.estimate),
-            ("quality", _points(prediction.points + moved)),
-            ("rejections", tuple(broken)),
-            ("_beside", tuple(beside)),
-            ("_found", found),
-            ("_prediction", prediction),
-            ("_profile", profile),
-        ):
-            object.__setattr__(self, name, value)
+        put = object.__setattr__
+        put(self, "plan", found.plan)
+        put(self, "estimate", found.pipeline.estimate)
+        put(self, "quality", _points(prediction.points + moved))
+        put(self, "rejections", tuple(broken))
+        put(self, "_beside", tuple(beside))
+        put(self, "_found", found)
+        put(self, "_prediction", prediction)
+        put(self, "_profile", profile)
 
     def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
         """The same candidate, rejected for these."""

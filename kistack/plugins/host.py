@@ -197,6 +197,11 @@ class Host:
         """Policy files that plugins bring."""
         return [Path(p) for _, result in self._each("kistack_register_policies") for p in result]
 
+    @property
+    def has_judges(self) -> bool:
+        """Whether any plugin has something to say of candidates."""
+        return bool(self._manager.hook.kistack_judge_candidate.get_hookimpls())
+
     def judge(self, candidate: Candidate, profile: Profile) -> list[Reason]:
         """Plugins' own reasons for or against a candidate."""
         results = self._each("kistack_judge_candidate", candidate=candidate, profile=profile)

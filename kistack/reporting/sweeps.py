@@ -16,7 +16,7 @@ from kistack.sweeping.regret import Against, Regret, regret
 from kistack.sweeping.rows import Combination, Row, Sweep
 from kistack.sweeping.summary import baselines, sharing, sweep_document
 
-__all__ = ["effect_text", "sweep_document", "sweep_page"]
+__all__ = ["effect_text", "sweep_document", "sweep_line", "sweep_page"]
 
 _WORDS = {
     "quality": "points",
@@ -61,6 +61,15 @@ def sweep_page(sweep: Sweep) -> Page:
     if sweep.notes:
         page += [Heading("Notes"), Bullets(sweep.notes)]
     return page
+
+
+def sweep_line(sweep: Sweep) -> str:
+    """A sweep in a line: how much of it is measured, and how far the advice was from the best."""
+    told = f"Sweep {sweep.sweep}: {len(sweep.done())} of {len(sweep.combinations)} combinations measured."
+    found = regret(sweep)
+    if found.points is None:
+        return f"{told} Regret is not known: {found.why}." if found.why else told
+    return f"{told} Regret of the advised plan ({found.advised}): {_points(found.points)} points."
 
 
 # --- the table

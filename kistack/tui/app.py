@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -18,6 +19,7 @@ from kistack.tui.messages import CandidatesJudged, FactsCame, PreparationFailed,
 from kistack.tui.screens.base import WizardScreen, told
 from kistack.tui.session import Session
 from kistack.tui.steps import STEPS, Step, check_open, find_step
+from kistack.tui.widgets.options import mend_paging
 
 if TYPE_CHECKING:
     from kistack.bundle.workspace import Workspace
@@ -54,6 +56,7 @@ class WizardApp(App[None]):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
+        mend_paging()
         self.session = session
         self._preparing: Workspace | None = None
         for theme in (DARK, LIGHT):
@@ -63,6 +66,10 @@ class WizardApp(App[None]):
     def on_mount(self) -> None:
         """Show the first step."""
         self.push_screen("start")
+
+    def on_unmount(self) -> None:
+        """Leave what was kept from the collector of garbage to it."""
+        gc.unfreeze()
 
     # --- facts and candidates, made in a thread
 
@@ -81,6 +88,7 @@ class WizardApp(App[None]):
         if place is None or session.bench is not None or self._preparing is place:
             return
         self._preparing = place
+        gc.unfreeze()
         session.trouble = None
         if session.profile is None:
             session.facts = {}
@@ -96,9 +104,12 @@ class WizardApp(App[None]):
             self._post(Profiled(place, profile))
             from kistack.advisor.judging import Bench
             from kistack.advisor.recommend import recommended
+            from kistack.tui.goals import settle
 
             bench = Bench(place.scenario, profile, place.host, place.calibration())
-            self._post(CandidatesJudged(place, bench, recommended(bench)))
+            advice = recommended(bench)
+            settle(bench)
+            self._post(CandidatesJudged(place, bench, advice))
         except Exception as error:  # noqa: BLE001 - a thread must not take the wizard down
             self._post(PreparationFailed(place, told(error)))
 
@@ -163,6 +174,13 @@ class WizardApp(App[None]):
     def action_toggle_theme(self) -> None:
         """Change between dark and light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def action_command_palette(self) -> None:
+        """Show the palette."""
+        from kistack.tui.widgets.palette import Palette
+
+        if self.use_command_palette and not Palette.is_open(self):
+            self.push_screen(Palette(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every step, then what textual offers."""

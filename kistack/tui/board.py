@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kistack.advisor.choice import front
+from kistack.advisor.choice import standing
 from kistack.reporting.numbers import DASH, shown
 
 if TYPE_CHECKING:
@@ -63,16 +63,17 @@ class Row:
 def rows(judgement: Judgement, bench: Bench) -> tuple[Row, ...]:
     """One row for each set of techniques: the kept ones best first, then the rejected ones."""
     order = judgement.order
-    counts = Counter(j.candidate.name for j in order)
-    standing = frozenset(front(order))
+    names = [j.candidate.name for j in order]
+    counts = Counter(names)
     first: dict[str, tuple[int, Judged]] = {}
-    for place, judged in enumerate(order):
-        known = first.get(judged.candidate.name)
+    for place, (name, judged) in enumerate(zip(names, order, strict=True)):
+        known = first.get(name)
         # Of a set of which none is kept, one that could be composed says more than one that could not.
         if known is None or (not known[1].candidate.kept and known[1].prediction is None and judged.prediction):
-            first[judged.candidate.name] = (place, judged)
+            first[name] = (place, judged)
+    best = standing(order, {place for place, _ in first.values()})
     found = [
-        Row(j.candidate, j.number, counts[name], _fresh(bench, j), place == 0 and j.candidate.kept, place in standing)
+        Row(j.candidate, j.number, counts[name], _fresh(bench, j), place == 0 and j.candidate.kept, place in best)
         for name, (place, j) in first.items()
     ]
     return tuple(sorted(found, key=lambda r: not r.candidate.kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Goal:
     show: Callable[[float], str] | None = None
     choices: tuple[str, ...] = ()
     step: float = 0.0  # added; where it is 0 the value is doubled or halved
+    first: str = ""  # what an empty limit is stepped to
 
 
 def _plain(value: float) -> str:
@@ -49,15 +51,17 @@ def _plain(value: float) -> str:
 GOALS = (
     Goal("task.kind", "Task", "facts, behaviour (form, tone, skill) or both",
          choices=("facts", "behaviour", "both")),
-    Goal("task.at_least", "Good enough", "share of the metric, such as 70%", parse_share, format_share, step=0.05),
+    Goal("task.at_least", "Good enough", "share of the metric, such as 70%", parse_share, format_share, step=0.05,
+         first="70%"),
     Goal("indifference", "Indifference", "points that do not matter, such as 2", float, _plain, step=1.0),
     Goal("horizon", "Horizon", "how long it serves, such as 90d", parse_duration, format_duration),
     Goal("traffic.queries_per_day", "Questions a day", "such as 500", parse_rate, _plain),
-    Goal("limits.memory", "Memory", "while serving, such as 2GiB", parse_size, format_size),
-    Goal("limits.disk", "Disk", "what is deployed, such as 500MB", parse_size, format_size),
-    Goal("limits.latency_p95", "Latency", "95 % of the answers, such as 3s", parse_duration, format_duration),
-    Goal("limits.training_time", "Training", "all training, such as 2h", parse_duration, format_duration),
-    Goal("limits.money", "Money", "training and services, such as $3", parse_money, format_money),
+    Goal("limits.memory", "Memory", "while serving, such as 2GiB", parse_size, format_size, first="2GiB"),
+    Goal("limits.disk", "Disk", "what is deployed, such as 500MB", parse_size, format_size, first="500MB"),
+    Goal("limits.latency_p95", "Latency", "95 % of the answers, such as 3s", parse_duration, format_duration,
+         first="3s"),
+    Goal("limits.training_time", "Training", "all training, such as 2h", parse_duration, format_duration, first="2h"),
+    Goal("limits.money", "Money", "training and services, such as $3", parse_money, format_money, first="$3"),
 )  # fmt: skip
 BY_KEY: Mapping[str, Goal] = {goal.key: goal for goal in GOALS}
 
@@ -81,11 +85,13 @@ def problem(session: Session, key: str, text: str) -> str:
 
 
 def nudged(goal: Goal, text: str, up: bool) -> str:
-    """The text one step up or down; unchanged where it is no value that can be stepped."""
+    """The text one step up or down; an empty limit becomes one. Unchanged where it is no value that can be stepped."""
     if goal.choices:
         number = goal.choices.index(text) if text in goal.choices else 0
         return goal.choices[(number + (1 if up else -1)) % len(goal.choices)]
-    if goal.parse is None or goal.show is None or not text.strip():
+    if not text.strip():
+        return goal.first
+    if goal.parse is None or goal.show is None:
         return text
     try:
         value = float(goal.parse(text))
@@ -97,6 +103,18 @@ def nudged(goal: Goal, text: str, up: bool) -> str:
     else:
         value = value * 2 if up else value / 2
     return goal.show(float(f"{value:.12g}"))
+
+
+def settle(bench: Bench) -> None:
+    """Work out beforehand what a change of goals may ask for, so that none of them has to wait for it.
+
+    Intervals are worked out when somebody looks at them, as a floor for quality does. And what candidates are made of
+    stays: the collector of garbage need not walk it again and again, which would take longer than judging.
+    ``gc.unfreeze`` takes the latter back.
+    """
+    for judged in bench.judgement.order:
+        judged.candidate.high  # noqa: B018
+    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)

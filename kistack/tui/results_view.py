@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import json
-import typing
+import os
+import sys
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kistack.bundle.archive import kept_run
 from kistack.bundle.manifest import BUNDLE_FOLDER, MANIFEST_FILE
 from kistack.domain.artifacts import ANSWERS_FILE
 from kistack.domain.records import RunRecord, SystemScore
 from kistack.errors import InputError, StoreError
 from kistack.evaluation.scoring import LOWER_IS_BETTER, compare
 from kistack.execution.detach import RunStatus
+from kistack.reporting.evidence import gather
 from kistack.reporting.numbers import DASH, percent, shown
 from kistack.reporting.runs import difference_text
-from kistack.reporting.verbs import Format, report
+from kistack.reporting.verbs import report_run
 from kistack.storage.files import storing, write_atomic
+from kistack.sweeping.notebook import Notebook
+from kistack.sweeping.running import finished
 
 if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
+    from kistack.storage.project import Project
     from kistack.storage.store import Store
+    from kistack.sweeping.rows import Sweep
 
 #: Metrics by which examples are told apart, the first that has a number for each.
 _BY = ("contained", "exact_match", "f1", "rouge_l", "rouge_1", "bleu")
-_FORMATS = {"html": "html", "md": "md"}
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +149,37 @@ def example_text(example: Example, against: str) -> str:
     return "\n".join(lines)
 
 
-def write_report(record: RunRecord, run_dir: Path) -> Path:
-    """Write a run's report into its folder, as HTML where that can be made, else as Markdown; returns the file.
+def write_report(place: Workspace, run_dir: Path) -> Path:
+    """Write a run's report into its folder as ``kistack report RUN --format html -o FILE`` does; returns the file.
 
     Raises:
+        KistackError: the run cannot be read.
         StoreError: the folder cannot be written.
     """
-    known = typing.get_args(Format)
-    form = next(f for f in _FORMATS if f in known)
-    path = run_dir / f"report.{_FORMATS[form]}"
+    path = run_dir / REPORT_FILE
+    text = report_run(gather(kept_run(run_dir), place), "html", base=run_dir)
     with storing(run_dir, "writing the report"):
-        write_atomic(path, report(record, form))  # type: ignore[arg-type]  # one of the known
+        write_atomic(path, text)
     return path
+
+
+def open_page(path: Path) -> bool:
+    """Show a file in a browser; whether there is one that needs no terminal, which is the wizard's."""
+    windowed = sys.platform in {"darwin", "win32"} or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
+    try:
+        return windowed and webbrowser.open(path.absolute().as_uri())
+    except (webbrowser.Error, OSError):
+        return False
+
+
+def last_sweep(project: Project) -> Sweep | None:
+    """The last sweep of a project as it stands; None where there is none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    books = Notebook.all(project)
+    return finished(books[-1]) if books else None
 
 
 def bundle_of(run_dir: Path) -> Path | None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kistack.advisor.candidates import composed
-from kistack.advisor.choice import Judged, Upkeep, front, gap, gives_up, ranked, rival, upkeep_of
+from kistack.advisor.choice import Judged, Upkeep, front, gap, gives_up, ranked, rival, standing, upkeep_of
 from kistack.advisor.features import features_of
 from kistack.advisor.quality import Prediction
 from kistack.composition.arranging import plan_of
@@ -73,9 +73,9 @@ def test_ranking_keeps_everybody_and_stays_within_the_margin(found, margin):
 def test_the_front_is_what_nobody_beats(found, margin):
     order = ranked(build(found), margin)
     kept = {n: j for n, j in enumerate(order) if j.candidate.kept}
-    standing = front(order)
-    assert set(standing) <= set(kept)
-    assert bool(standing) == bool(kept)
+    first = front(order)
+    assert set(first) <= set(kept)
+    assert bool(first) == bool(kept)
 
     def axes(j):
         costs = j.candidate.estimate
@@ -85,9 +85,15 @@ def test_the_front_is_what_nobody_beats(found, margin):
         beaten = any(
             axes(o) != axes(j) and all(a <= b for a, b in zip(axes(o), axes(j), strict=True)) for o in kept.values()
         )
-        assert (n in standing) <= (not beaten)
+        assert (n in first) <= (not beaten)
         if not beaten:
-            assert any(axes(kept[m]) == axes(j) for m in standing)
+            assert any(axes(kept[m]) == axes(j) for m in first)
+
+
+@given(pools, st.floats(0, 20), st.sets(st.integers(0, 12)))
+def test_whoever_asks_for_some_of_the_front_gets_those(found, margin, numbers):
+    order = ranked(build(found), margin)
+    assert standing(order, numbers) == set(front(order)) & numbers
 
 
 def test_the_rival_has_other_techniques():

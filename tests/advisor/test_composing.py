@@ -7,7 +7,7 @@ from kistack.domain.facts import Fact, Profile, declared
 
 
 def holds(reads, profile):
-    return reads.hold(Present(profile))
+    return Present(profile).holds(reads)
 
 
 def test_a_watched_profile_reads_the_same_and_tells_what_was_read():

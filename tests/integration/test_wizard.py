@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pytest
 from driving import finish, start
 from textual.widgets import Input
 from tinydesk import write_tiny_project
@@ -110,6 +111,7 @@ def digests_of(record):
     return sorted((s.use, n, d) for s in kept for n, d in s.outputs.items())
 
 
+@pytest.mark.system
 def test_the_whole_way_and_the_same_by_the_command_line(tmp_path, tiny_models, one_core, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = write_tiny_project(tmp_path / "desk", tiny_models)

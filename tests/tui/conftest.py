@@ -1,6 +1,7 @@
 """The wizard on the toy project, with caches of its own."""
 
 import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -8,18 +9,51 @@ import psutil
 import pytest
 from tui.piloting import write_distribution
 
+from kistack.bundle.runs import read_record
 from kistack.bundle.workspace import Workspace
 from kistack.plugins.host import load_host
+from kistack.profiling.cache import Cache
+from kistack.profiling.hardware import probe
 from kistack.tui.session import Session
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session")
+def measured_machine(tmp_path_factory):
+    """A cache in which this machine's speeds are: measuring them takes seconds, in every process that has none."""
+    folder = tmp_path_factory.mktemp("machine")
+    probe(folder, Cache(folder))
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
+def own_cache(tmp_path, monkeypatch, measured_machine):
     """What the wizard remembers of a user stays out of the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(measured_machine, tmp_path / "cache" / "kistack")
     return tmp_path / "cache" / "kistack"
+
+
+_RAN = {}
+
+
+@pytest.fixture
+def ran(tmp_path_factory):
+    """Runs plans in a project and returns their records; equal ones are run once, then their files are copied."""
+
+    def run(place, *plans):
+        key = repr([plan.to_dict() for plan in plans])
+        if key not in _RAN:
+            for plan in plans:
+                place.run(place.compose(plan))
+            _RAN[key] = tmp_path_factory.mktemp("ran") / "work"
+            shutil.copytree(place.project.work, _RAN[key])
+        else:
+            shutil.copytree(_RAN[key], place.project.work, dirs_exist_ok=True)
+        return [read_record(folder) for folder in sorted(place.project.runs.iterdir())]
+
+    return run
 
 
 @pytest.fixture
@@ -76,17 +110,13 @@ def desk_session(desk):
 
 
 @pytest.fixture(autouse=True)
-def measured_once(monkeypatch):
-    """This machine is measured once for all tests: each project would measure it anew, which takes seconds."""
+def measured_once(monkeypatch, measured_machine):
+    """This machine is measured once for all tests of this process."""
     from kistack.profiling import assembly
 
-    real = assembly.probe
-    monkeypatch.setattr(assembly, "probe", lambda *given: _MACHINE.setdefault("facts", None) or _measure(real, given))
+    if "facts" not in _MACHINE:
+        _MACHINE["facts"] = probe(measured_machine, Cache(measured_machine))
+    monkeypatch.setattr(assembly, "probe", lambda *_given: _MACHINE["facts"])
 
 
 _MACHINE = {}
-
-
-def _measure(real, given):
-    _MACHINE["facts"] = real(*given)
-    return _MACHINE["facts"]

@@ -9,6 +9,8 @@ from kistack.bundle.workspace import Workspace
 from kistack.domain.scenario import Scenario
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.host import load_host
+from kistack.profiling.assembly import scenario_facts
+from kistack.tui.goals import settle
 from kistack.tui.session import Session
 
 
@@ -63,8 +65,9 @@ def crowded_session(folder, monkeypatch):
     scenario = Scenario(name="crowd", models={"base": "paper:135m"})
     session = Session(folder, host=host)
     session.use(Workspace(scenario, host=host))
-    session.profile = profile_of()
+    # As a project's profile does: the first change of a goal must not be the first time that its facts are there.
+    session.profile = profile_of().updated(scenario_facts(scenario))
     session.place = session.place.restated(scenario, session.profile)
     session.bench = Bench(scenario, session.profile, host)
-    session.bench.judgement  # noqa: B018 - composed and judged once, as the wizard does before goals can be changed
+    settle(session.bench)  # composed and judged once, as the wizard does before goals can be changed
     return session

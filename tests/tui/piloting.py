@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.widgets import OptionList
 
 from kistack.tui.app import WizardApp
@@ -31,7 +33,9 @@ class Wheel:
         await self.pilot.pause()
 
     async def write(self, text):
-        await self.press(*({" ": "space"}.get(c, c) for c in text))
+        for letter in text:
+            send(self.app, letter)
+        await self.pilot.pause()
 
     async def until(self, holds, seconds=30.0):
         end = time.monotonic() + seconds
@@ -71,6 +75,12 @@ class Wheel:
         width, height = self.app.size
         lines = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in strip)[:width] for strip in lines[:height])
+
+
+def send(app, key):
+    """A key as the terminal sends it, without waiting for what it does; a pilot's press waits until all is idle."""
+    single = key if len(key) == 1 else {"space": " "}.get(key)
+    app.post_message(Key(_character_to_key(key) if len(key) == 1 else key, single))
 
 
 def drive(session, script, size=(120, 40)):

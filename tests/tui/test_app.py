@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 from tui.piloting import SIZES, drive
 
@@ -17,6 +19,16 @@ def test_numbers_and_control_keys_go_from_step_to_step(session):
         return seen
 
     assert drive(session, script) == ["profile", "goals", "profile", "recommendation", "start"]
+
+
+def test_what_candidates_are_made_of_is_left_to_the_collector_once_the_wizard_is_left(session):
+    async def script(wheel):
+        await wheel.opened()
+        await wheel.judged()
+        return gc.get_freeze_count()
+
+    assert drive(session, script) > 0
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_text_field_swallows_single_keys(session):

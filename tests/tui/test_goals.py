@@ -1,9 +1,10 @@
+import gc
 import time
 
 import pytest
 from tui.crowd import crowded_session
 
-from kistack.tui.board import rows
+from kistack.tui.board import cells, rows
 from kistack.tui.goals import BY_KEY, GOALS, lines, look, nudged, problem, texts
 from kistack.tui.stating import adopt, describe
 
@@ -32,12 +33,23 @@ def test_what_does_not_fit_is_told_with_what_would(opened, key, text, told):
     [("limits.memory", "2GiB", True, "4GiB"), ("limits.memory", "2GiB", False, "1GiB"),
      ("task.at_least", "70%", True, "75%"),
      ("task.at_least", "99%", True, "100%"), ("indifference", "2", False, "1"), ("indifference", "0", False, "0"),
-     ("horizon", "90d", True, "180d"), ("task.kind", "facts", True, "behaviour"), ("limits.disk", "", True, ""),
+     ("horizon", "90d", True, "180d"), ("task.kind", "facts", True, "behaviour"), ("limits.disk", "", True, "500MB"),
      ("limits.disk", "much", True, "much"), ("traffic.queries_per_day", "100/day", True, "200"),
      ("limits.money", "$3", True, "$6")],
 )  # fmt: skip
 def test_values_are_stepped_in_their_own_unit(key, text, up, then):
     assert nudged(BY_KEY[key], text, up) == then
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda g: g.key)
+@pytest.mark.parametrize("up", [True, False])
+def test_every_goal_can_be_stepped_from_where_it_stands(opened, goal, up):
+    text = texts(opened)[goal.key]
+    for _ in range(3):
+        after = nudged(goal, text, up)
+        assert after != text or (text in {"0", "100%"} and not goal.choices), text
+        assert problem(opened, goal.key, after) == ""
+        text = after
 
 
 def test_looking_leaves_the_session_alone(opened):
@@ -60,13 +72,13 @@ def test_looking_says_what_advising_afresh_says(opened):
 
 CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.queries_per_day", "5000"),
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
-#: Seconds of processor time of the quickest change on two busy cores, where it was 0.14; a tenth is what is wanted. The
-#: first value of a limit that was not stated takes longer: rules ask whether it is, so all is said anew.
-MOST = 0.25
+#: Seconds of processor time for judging and putting into words. Whatever else runs on the same cores only adds to it.
+MOST = 0.1
 
 
 @pytest.mark.speed
-def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch):
+def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypatch, request):
+    request.addfinalizer(gc.unfreeze)
     session = crowded_session(tmp_path, monkeypatch)
     count = len(session.bench.judgement.order)
     assert count >= 2000
@@ -74,10 +86,11 @@ def test_two_thousand_candidates_are_judged_again_in_a_moment(tmp_path, monkeypa
     for key, text in CHANGES:
         start = time.process_time()
         found = look(session, {key: text})
-        rows(found.judgement, found.bench)
+        for row in rows(found.judgement, found.bench):
+            cells(row)
         lines(found)
         took.append(time.process_time() - start)
         assert len(found.judgement.order) == count
     print("ms:", [round(1000 * t) for t in took])
-    # Other work on the same cores can only add to the quickest.
-    assert min(took) < MOST
+    # Most changes, not the luckiest: a single one may meet other work on the same cores.
+    assert sorted(took)[len(took) // 2] < MOST

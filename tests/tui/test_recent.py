@@ -31,7 +31,6 @@ def test_only_so_many_are_kept(tmp_path):
 
 
 def test_a_damaged_list_or_a_cache_that_cannot_be_written_is_no_error(tmp_path, own_cache):
-    own_cache.mkdir(parents=True)
     for text in ("{", "[]", json.dumps({"projects": [3]}), json.dumps({"projects": [{"folder": 1}]})):
         (own_cache / "recent.json").write_text(text)
         assert recent() == []

@@ -175,7 +175,9 @@ class WizardScreen(Screen[None]):
         keys: dict[str, list[str]] = {}
         for active in self.active_bindings.values():
             binding = active.binding
-            if binding.description and active.enabled and active.node in {self, self.app}:
+            # Textual's own widgets have many more; those that scroll and edit go without saying.
+            ours = type(active.node).__module__.startswith("kistack.")
+            if binding.description and active.enabled and ours:
                 keys.setdefault(binding.description, []).append(self.app.get_key_display(binding))
         rows = [(", ".join(dict.fromkeys(shown)), description) for description, shown in keys.items()]
         self.app.push_screen(HelpScreen(find_step(self.STEP).title, self.HELP, rows))

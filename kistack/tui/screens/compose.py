@@ -188,7 +188,11 @@ press o, and no file is replaced without asking."""
     async def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the settings of the step the cursor is on."""
         event.stop()
-        if event.option_list.id == "plan-steps" and event.option_index != self._selected:
+        editor = self.editor
+        # Keys may come faster than the list is filled: what it told of steps that are gone counts no more.
+        if editor is None or event.option_list.id != "plan-steps" or event.option_index >= len(editor.steps):
+            return
+        if event.option_index != self._selected:
             self._selected = event.option_index
             await self._show_form()
 

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from kistack.tui.screens.over import Modal
 
-class ConfirmModal(ModalScreen[bool]):
+
+class ConfirmModal(Modal[bool]):
     """True where the user agrees.
 
     Args:

@@ -28,6 +28,15 @@ def _id(key: str) -> str:
 _KEYS = {_id(goal.key): goal.key for goal in GOALS}
 
 
+class GoalField(Input):
+    """The line of a goal: its keys stand here, because a line has keys for pages of its own that lead nowhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "screen.nudge(1)", "More", key_display="pgup"),
+        Binding("pagedown", "screen.nudge(0)", "Less", key_display="pgdn"),
+    ]
+
+
 class GoalsScreen(WizardScreen):
     """The third step."""
 
@@ -37,16 +46,14 @@ What is good enough, and what it may cost. Every value may be written with its u
 change all candidates are judged again and the recommendation beside it follows; a value that does not fit is told in \
 its line and changes nothing.
 
-Enter or arrows go from field to field, page up and page down step a value. ctrl+s writes the goals into \
-kistack.yaml and leaves your other lines and comments as they are; until then nothing is written. Outside of a field s \
-does the same; escape leaves a field."""
+Enter or arrows go from field to field, page up and page down step a value; an empty limit becomes one. ctrl+s writes \
+the goals into kistack.yaml and leaves your other lines and comments as they are; until then nothing is written. \
+Outside of a field s does the same; escape leaves a field."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", key_display="^s"),
         Binding("s", "save", "Save", show=False),
         Binding("up", "move(-1)", "Field before", show=False),
         Binding("down", "move(1)", "Next field", show=False),
-        Binding("pageup", "nudge(1)", "More", key_display="pgup"),
-        Binding("pagedown", "nudge(0)", "Less", key_display="pgdn"),
         Binding("escape", "leave_field", "Leave field", show=False),
     ]
     CSS = """
@@ -79,7 +86,7 @@ does the same; escape leaves a field."""
                 for goal in GOALS:
                     with Horizontal(classes="goal"):
                         yield Static(Content(goal.label), classes="label")
-                        yield Input(id=_id(goal.key), compact=True)
+                        yield GoalField(id=_id(goal.key), compact=True)
                         yield Static(Content(goal.hint), classes="hint")
             with Vertical(id="outlook"):
                 yield Static("", id="lines")

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from kistack.tui.screens.over import Modal
 
-class HelpScreen(ModalScreen[None]):
+
+class HelpScreen(Modal[None]):
     """What a screen is for and its keys; any of escape, enter, q, ? and f1 closes it.
 
     Args:

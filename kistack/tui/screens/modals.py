@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from kistack.errors import KistackError
+from kistack.tui.screens.over import Modal
 
 Values = dict[str, str]
 Check = Callable[[Mapping[str, str]], object]
@@ -34,7 +34,7 @@ def _problem(error: KistackError) -> Content:
     return Content(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
 
 
-class FormModal(ModalScreen[Values | None]):
+class FormModal(Modal[Values | None]):
     """A form: its values once they pass the check, None when it is left.
 
     Args:
@@ -110,7 +110,7 @@ class FormModal(ModalScreen[Values | None]):
             self.dismiss(values)
 
 
-class ChoiceModal(ModalScreen[str | None]):
+class ChoiceModal(Modal[str | None]):
     """A list to choose from, with a field for anything else.
 
     Args:
@@ -159,7 +159,7 @@ class ChoiceModal(ModalScreen[str | None]):
             self.dismiss(value)
 
 
-class LinesModal(ModalScreen[str | None]):
+class LinesModal(Modal[str | None]):
     """Lines of text, once they pass the check."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -198,7 +198,7 @@ class LinesModal(ModalScreen[str | None]):
             self.dismiss(text)
 
 
-class PageModal(ModalScreen[None]):
+class PageModal(Modal[None]):
     """A text to read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "dismiss(None)", "Close")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -21,6 +21,8 @@ from kistack.reporting.blocks import Table
 from kistack.reporting.numbers import shown
 from kistack.reporting.predictions import of_plan, predictions_table
 from kistack.reporting.runs import systems_table
+from kistack.reporting.sweeps import sweep_line, sweep_page
+from kistack.reporting.terminal import as_text
 from kistack.tui.results_view import (
     Comparison,
     Example,
@@ -28,6 +30,8 @@ from kistack.tui.results_view import (
     bundle_of,
     compared,
     example_text,
+    last_sweep,
+    open_page,
     planned,
     run_lines,
     write_report,
@@ -35,6 +39,11 @@ from kistack.tui.results_view import (
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.screens.modals import ChoiceModal, PageModal
 
+if TYPE_CHECKING:
+    from kistack.bundle.workspace import Workspace
+
+#: Cells beside the text of a page over the screen.
+_AROUND_PAGE = 12
 _VERDICTS = ("", "won", "lost", "equal")
 
 
@@ -47,15 +56,20 @@ What the run has shown on questions that nothing was trained on: what it deliver
 with 95 % intervals in brackets, and what was predicted beside what was measured.
 
 Below, every question as both answered it. f shows only those won, lost or equal; b compares with another baseline; \
-enter shows one in full with the passages it was given. h writes the report into the run's folder and opens it."""
+enter shows one in full with the passages it was given. h writes the report (report.html) into the run's folder, tells \
+where it is, and opens it where there is a browser. s shows the last sweep, where one was made: every combination \
+measured, what each technique does, and the regret, how far the advised plan is behind the best one."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "filter", "Won, lost, equal"),
         Binding("b", "baseline", "Baseline"),
         Binding("h", "report", "Report"),
+        Binding("s", "sweep", "Sweep"),
         Binding("l", "runs", "Runs"),
     ]
     CSS = """
     ResultsScreen #verdict { height: auto; max-height: 4; text-style: bold; }
+    ResultsScreen #sweep { height: auto; max-height: 2; display: none; }
+    ResultsScreen #sweep.-some { display: block; }
     ResultsScreen #tables { height: 1fr; }
     ResultsScreen.-narrow #tables { layout: vertical; }
     ResultsScreen #tables DataTable { width: 1fr; height: 1fr; }
@@ -73,6 +87,23 @@ enter shows one in full with the passages it was given. h writes the report into
             self.found = found
             self.fault = fault
 
+    class Written(Message):
+        """A report was written, and shown in a browser or not."""
+
+        def __init__(self, path: Path, shown: bool) -> None:
+            super().__init__()
+            self.path = path
+            self.shown = shown
+
+    class SweepRead(Message):
+        """The last sweep was read: a line and its page as text; both empty where there is none."""
+
+        def __init__(self, sweep: str, line: str, text: str) -> None:
+            super().__init__()
+            self.sweep = sweep
+            self.line = line
+            self.text = text
+
     def __init__(self) -> None:
         super().__init__()
         self.record: RunRecord | None = None
@@ -80,10 +111,12 @@ enter shows one in full with the passages it was given. h writes the report into
         self._run_dir: Path | None = None
         self._against = ""
         self._verdict = ""
+        self._sweep: ResultsScreen.SweepRead | None = None
 
     def compose_body(self) -> ComposeResult:
         """What it shows in a line, two tables, the examples."""
         yield Static("", id="verdict")
+        yield Static("", id="sweep")
         with Horizontal(id="tables"):
             yield DataTable(id="systems", cursor_type="row")
             yield DataTable(id="predictions", cursor_type="row")
@@ -96,6 +129,7 @@ enter shows one in full with the passages it was given. h writes the report into
         session = self.session
         if session.place is None:
             return
+        self._read_sweep(session.place)
         run_dir = session.run_dir
         if run_dir is None:
             ended = [r.folder for r in list_runs(session.place.project.runs) if r.status == "done"]
@@ -148,6 +182,27 @@ enter shows one in full with the passages it was given. h writes the report into
         """Say that there is nothing to show; the handler of all screens shows why."""
         if self.record is None:
             self.query_one("#verdict", Static).update("Nothing to show yet.")
+
+    def _read_sweep(self, place: Workspace) -> None:
+        width = self.app.size.width - _AROUND_PAGE
+
+        def work() -> Message:
+            try:
+                found = last_sweep(place.project)
+            except KistackError as error:
+                return self.SweepRead("", f"The last sweep cannot be read: {error.message}", "")
+            if found is None:
+                return self.SweepRead("", "", "")
+            return self.SweepRead(found.sweep, sweep_line(found), as_text(sweep_page(found), max(40, width)))
+
+        self.background(work, group="sweep")
+
+    def on_results_screen_sweep_read(self, event: SweepRead) -> None:
+        """Tell of the last sweep."""
+        self._sweep = event
+        line = self.query_one("#sweep", Static)
+        line.update(Content(event.line + (" s shows it." if event.text else "")))
+        line.set_class(bool(event.line), "-some")
 
     def _clear(self) -> None:
         self.record = self.comparison = self._run_dir = None
@@ -210,11 +265,30 @@ enter shows one in full with the passages it was given. h writes the report into
         if self.record is None or self._run_dir is None:
             self.show_error(InputError("there is nothing to report yet", "start a run in Run (6)"))
             return
-        with self.telling():
-            path = write_report(self.record, self._run_dir)
-            self.app.open_url(path.as_uri())
-            self.say(f"written to {path}, and opened")
-            self.session.did("report", self.record.run, "--format", path.suffix[1:])
+        place, run_dir, served = self.session.place, self._run_dir, self.app.is_web
+        if place is None:
+            return
+        self.say("writing the report …")
+
+        def work() -> Message:
+            path = write_report(place, run_dir)
+            return self.Written(path, not served and open_page(path))
+
+        self.background(work, group="report")
+
+    def on_results_screen_written(self, event: Written) -> None:
+        """Tell where the report is."""
+        self.say(f"written to {event.path}" + (", and opened in the browser" if event.shown else ""))
+        self.session.did("report", event.path.parent.name, "--format", "html", "-o", event.path)
+
+    def action_sweep(self) -> None:
+        """Show the last sweep."""
+        found = self._sweep
+        if found is None or not found.text:
+            self.show_error(InputError("no sweep was made here", "kistack sweep measures the combinations"))
+            return
+        self.session.did("sweep", "--show", found.sweep)
+        self.app.push_screen(PageModal("The last sweep", found.text))
 
     def action_runs(self) -> None:
         """Choose another run."""

@@ -114,7 +114,7 @@ the same after asking. l shows earlier runs."""
         self._watcher: Worker[None] | None = None
         self._logged = 0
         self._at = -1
-        self._drawn = 0.0
+        self._headline = ""
         self._busy = False
 
     def compose_body(self) -> ComposeResult:
@@ -211,7 +211,10 @@ the same after asking. l shows earlier runs."""
     def _show(self) -> None:
         """Show the run as it stands."""
         now, view = time.time(), self.view
-        self.query_one("#headline", Static).update(Content(headline(view, now)))
+        # Whatever is shown anew is laid out anew, and a key waits for it.
+        if (line := headline(view, now)) != self._headline:
+            self._headline = line
+            self.query_one("#headline", Static).update(Content(line))
         table = self.query_one("#run-steps", DataTable)
         rows = step_rows(view, now)
         if table.row_count != len(rows):
@@ -229,10 +232,7 @@ the same after asking. l shows earlier runs."""
             self._at = current  # it goes with the run, and stays where the user puts it while a step lasts
             table.move_cursor(row=current)
         self._show_log()
-        # Drawing costs more than all else here: a key must not wait for it at every event.
-        if now - self._drawn >= _TICK_SECONDS or view.ended:
-            self._drawn = now
-            self.query_one(Curves).draw(view.series)
+        self.query_one(Curves).draw(view.series)
 
     def _show_log(self) -> None:
         new = self.view.lines - self._logged

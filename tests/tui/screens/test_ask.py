@@ -12,8 +12,8 @@ QUESTION = "What is the latest release of Product3"
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_question_is_answered_with_its_sources(desk_session, desk, size):
-    desk.run(desk.compose(PLAN))
+def test_a_question_is_answered_with_its_sources(desk_session, desk, ran, size):
+    ran(desk, PLAN)
 
     async def script(wheel):
         await wheel.judged_at("ask")
@@ -37,9 +37,8 @@ def test_a_question_is_answered_with_its_sources(desk_session, desk, size):
     assert any(c.startswith("kistack ask") for c in desk_session.commands)
 
 
-def test_two_bundles_answer_beside_each_other(desk_session, desk):
-    desk.run(desk.compose(Plan()))
-    desk.run(desk.compose(PLAN))
+def test_two_bundles_answer_beside_each_other(desk_session, desk, ran):
+    ran(desk, Plan(), PLAN)
 
     async def script(wheel):
         await wheel.judged_at("ask")
@@ -59,8 +58,8 @@ def test_two_bundles_answer_beside_each_other(desk_session, desk):
     drive(desk_session, script, (160, 50))
 
 
-def test_a_process_that_dies_is_told_and_started_anew(desk_session, desk):
-    desk.run(desk.compose(PLAN))
+def test_a_process_that_dies_is_told_and_started_anew(desk_session, desk, ran):
+    ran(desk, PLAN)
 
     async def script(wheel):
         await wheel.judged_at("ask")

@@ -1,4 +1,5 @@
-from tui.piloting import drive
+import pytest
+from tui.piloting import SIZES, drive
 
 from kistack.domain.scenario import load_scenario
 
@@ -74,6 +75,22 @@ def test_keys_go_through_the_fields_and_step_their_values(session):
         return kind
 
     assert drive(session, script) == "both"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_limit_is_stepped_by_keys_that_the_last_line_names(session, size):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        wheel.app.shown.query_one("#goal-limits-disk").focus()
+        await wheel.pilot.pause()
+        keys = wheel.picture().splitlines()[-1]
+        assert "pgup More" in keys
+        assert "pgdn Less" in keys
+        await wheel.press("pageup", "pageup", "pagedown", "pageup")
+        assert wheel.session.changes == {"limits.disk": "1GB"}
+        assert wheel.session.scenario.limits.disk == 1e9
+
+    drive(session, script, size)
 
 
 def test_goals_that_were_not_saved_are_told_as_what_ifs(session):

@@ -43,32 +43,54 @@ def headline(wheel):
     return wheel.text("#headline")
 
 
+def check_done(wheel, screen):
+    """What is shown of a run that went to its end."""
+    table = screen.query_one("#run-steps", DataTable)
+    assert table.row_count == len(screen.view.steps) > 2
+    assert {s.status for s in screen.view.steps} == {"done"}
+    assert all(s.expected or s.use.startswith("evaluate") for s in screen.view.steps if s.use != "source/toy")
+    assert screen.view.series["loss"].values[-1] == 0.1
+    assert screen.view.series["memory"].values
+    assert "done" in headline(wheel)
+    assert any("run done" in line for line in screen.query_one(Log).lines)
+    assert wheel.session.bundle is not None
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_a_plan_is_run_to_its_end(desk_session, size):
+def test_a_run_that_is_done_is_shown_whole(desk_session, desk, ran, size):
+    ran(desk, plan_of())
+
+    async def script(wheel):
+        await wheel.judged_at("run")
+        screen = wheel.app.shown
+        await wheel.until(lambda: screen.view.status == "done")
+        check_done(wheel, screen)
+        plots = screen.query("Curves > Plot")
+        # All below one another, or the chosen one and the next with v.
+        assert [p.display for p in plots] == ([True] * 3 if size[0] > 100 else [True, False, False])
+        await wheel.press("v")
+        assert [p.display for p in plots] == ([True] * 3 if size[0] > 100 else [False, True, False])
+
+    drive(desk_session, script, size)
+
+
+def test_a_plan_is_run_to_its_end(desk_session):
     desk_session.plan = plan_of()
 
     async def script(wheel):
         screen = await started(wheel)
         await wheel.until(lambda: screen.view.status == "done", 90)
-        table = screen.query_one("#run-steps", DataTable)
-        assert table.row_count == len(screen.view.steps) > 2
-        assert {s.status for s in screen.view.steps} == {"done"}
-        assert all(s.expected or s.use.startswith("evaluate") for s in screen.view.steps if s.use != "source/toy")
-        assert screen.view.series["loss"].values[-1] == 0.1
-        assert screen.view.series["memory"].values
-        assert "done" in headline(wheel)
-        assert any("run done" in line for line in screen.query_one(Log).lines)
-        assert wheel.session.bundle is not None
+        check_done(wheel, screen)
         await wheel.press("enter")
         await wheel.until(lambda: wheel.step == "results")
 
-    drive(desk_session, script, size)
+    drive(desk_session, script, (80, 24))
     line = next(c for c in desk_session.commands if c.startswith("kistack run"))
     assert line.endswith(f"plan.yaml --detach -C {desk_session.folder}")
 
 
 def test_a_paused_run_goes_on_from_its_checkpoint(desk_session):
-    desk_session.plan = plan_of(8.0)
+    desk_session.plan = plan_of(4.0)
 
     async def script(wheel):
         screen = await started(wheel)
@@ -111,7 +133,7 @@ def test_cancelling_asks_first(desk_session):
 
 
 def test_killing_the_wizard_does_not_end_the_run_and_another_finds_it(desk_session, desk):
-    desk_session.plan = plan_of(6.0)
+    desk_session.plan = plan_of(3.0)
 
     async def leave(wheel):
         screen = await started(wheel)
@@ -214,10 +236,9 @@ def test_without_a_plan_or_a_run_every_key_tells_why(desk_session):
     drive(desk_session, script)
 
 
-def test_earlier_runs_are_listed_and_shown(desk_session, desk):
-    for top_k in (2, 3):
-        desk.run(desk.compose(Plan(steps=(Step(use="retrieve/toy", with_={"top_k": top_k}),))))
-    runs = sorted(p.name for p in desk.project.runs.iterdir())
+def test_earlier_runs_are_listed_and_shown(desk_session, desk, ran):
+    plans = [Plan(steps=(Step(use="retrieve/toy", with_={"top_k": top_k}),)) for top_k in (2, 3)]
+    runs = [record.run for record in ran(desk, *plans)]
 
     async def script(wheel):
         await wheel.judged_at("run")
@@ -267,6 +288,7 @@ def kistack_register_tuners():
 """
 
 
+@pytest.mark.speed
 def test_a_key_is_answered_while_a_training_uses_all_cores(only_toys, toy_project):
     from tui.piloting import write_distribution
 
