@@ -143,12 +143,18 @@ def test_the_same_passages_are_retrieved(killed, finished):
 @pytest.fixture
 def slow(toy_project, toy_environment):
     """The toy project with a plan that takes a while, and a way to run commands in it."""
-    (toy_project / "plan.yaml").write_text("steps: [{use: retrieve/toy}, {use: tune/toy, with: {seconds: 3}}]\n")
+    taking(3, toy_project)
 
     def call(*arguments):
         return finish(start(*arguments, cwd=toy_project, env=toy_environment), 60)
 
     return call
+
+
+def taking(seconds, toy_project):
+    """Have the tuning of the plan take so long."""
+    plan = f"steps: [{{use: retrieve/toy}}, {{use: tune/toy, with: {{seconds: {seconds}}}}}]\n"
+    (toy_project / "plan.yaml").write_text(plan)
 
 
 def runs_of(call):
@@ -181,6 +187,7 @@ def progress(root):
 
 
 def test_a_cancelled_run_keeps_what_is_finished_and_goes_on_from_its_checkpoint(slow, toy_project):
+    taking(9, toy_project)  # the command to cancel it has to start meanwhile
     _, text, _ = slow("run", "plan.yaml", "--detach", "--json")
     run = json.loads(text)["run"]
     wait_until(lambda: progress(toy_project) >= 3)

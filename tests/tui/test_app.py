@@ -63,10 +63,10 @@ def test_every_screen_shows_steps_and_keys_at_both_sizes_in_both_themes(session,
         await wheel.judged_at(step.name)
         for theme in (DARK.name, LIGHT.name):
             assert wheel.app.theme == theme
+            await wheel.until(lambda: "? Help" in wheel.picture().splitlines()[-1])
             lines = wheel.picture().splitlines()
             assert f"[{step.title}]" in lines[0]
             assert "8 Ask" in lines[0]
-            assert "? Help" in lines[-1]
             assert "^q Leave" in lines[-1]
             await wheel.press("ctrl+t")
 
