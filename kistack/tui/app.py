@@ -6,7 +6,7 @@ import gc
 import importlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -179,7 +179,7 @@ class WizardApp(App[None]):
         """Show the palette."""
         from kistack.tui.widgets.palette import Palette
 
-        if self.use_command_palette and not Palette.is_open(cast("App[object]", self)):
+        if self.use_command_palette and not Palette.is_open(self):  # type: ignore[arg-type]  # any app will do
             self.push_screen(Palette(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

@@ -61,6 +61,8 @@ def wall(monkeypatch):
     monkeypatch.setattr("kistack.tui.screens.run.resume_detached", refuse)
     monkeypatch.setattr("kistack.tui.widgets.conversation.Chat", Echo)
     monkeypatch.setattr("textual.app.App.open_url", lambda *_a, **_k: None)
+    # What keys lead to is drawn five times a second, not sixty: most of the time would go there.
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 0.2)
     # The palette offers these too.
     monkeypatch.setattr("textual.app.App.deliver_screenshot", lambda *_a, **_k: None)
     monkeypatch.setattr("textual.app.App.action_quit", stay)

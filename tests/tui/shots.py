@@ -36,6 +36,7 @@ async def ready(wheel, step):
         await wheel.until(lambda: wheel.step == "recommendation")
     elif step == "run":
         await wheel.until(lambda: app.shown.view.ended, PATIENCE)
+        await wheel.pilot.pause(2)  # curves are drawn one after the other
     elif step == "results":
         await wheel.until(lambda: app.shown.comparison is not None, PATIENCE)
     elif step == "ask":

@@ -10,7 +10,7 @@ from kistack.domain.plan import Plan, Step
 pytestmark = pytest.mark.system
 
 STEPS = ("compose", "run", "results", "ask")
-PARTS, COUNT = 4, 300
+PARTS, COUNT = 4, 1250
 
 
 @pytest.mark.parametrize(("step", "seed"), [p for step in STEPS for p in seeds(step, PARTS)])

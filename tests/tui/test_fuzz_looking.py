@@ -8,7 +8,7 @@ from tui.piloting import drive
 pytestmark = pytest.mark.system
 
 STEPS = ("start", "profile", "goals", "recommendation")
-PARTS, COUNT = 4, 300
+PARTS, COUNT = 4, 1250
 
 
 @pytest.mark.parametrize(("step", "seed"), [p for step in STEPS for p in seeds(step, PARTS)])

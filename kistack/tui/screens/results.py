@@ -60,7 +60,7 @@ enter shows one in full with the passages it was given. h writes the report (rep
 where it is, and opens it where there is a browser. s shows the last sweep, where one was made: every combination \
 measured, what each technique does, and the regret, how far the advised plan is behind the best one."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "filter", "Won, lost, equal"),
+        Binding("f", "filter", "Filter"),
         Binding("b", "baseline", "Baseline"),
         Binding("h", "report", "Report"),
         Binding("s", "sweep", "Sweep"),

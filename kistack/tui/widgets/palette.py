@@ -17,7 +17,7 @@ class Palette(CommandPalette):
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Leave once, as all that lies over a step (see ``kistack.tui.screens.over``)."""
-        return super().dismiss(result) if self.app.screen is self else AwaitComplete.nothing()  # type: ignore[no-untyped-call]
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
     def _watch__list_visible(self) -> None:
         if self._stands:

@@ -1,4 +1,7 @@
-"""Runs from the wizard: started apart, watched, stopped and taken up again, left and found again."""
+"""Runs from the wizard: started apart, watched, stopped and taken up again, left and found again.
+
+Those that wait longest for real processes are tests of systems.
+"""
 
 import asyncio
 import os
@@ -89,6 +92,7 @@ def test_a_plan_is_run_to_its_end(desk_session):
     assert line.endswith(f"plan.yaml --detach -C {desk_session.folder}")
 
 
+@pytest.mark.system
 def test_a_paused_run_goes_on_from_its_checkpoint(desk_session):
     desk_session.plan = plan_of(4.0)
 
@@ -132,6 +136,7 @@ def test_cancelling_asks_first(desk_session):
     drive(desk_session, script)
 
 
+@pytest.mark.system
 def test_killing_the_wizard_does_not_end_the_run_and_another_finds_it(desk_session, desk):
     desk_session.plan = plan_of(3.0)
 
@@ -174,6 +179,7 @@ def test_killing_the_run_shows_its_cause(desk_session):
     drive(desk_session, script)
 
 
+@pytest.mark.system
 def test_killing_the_worker_shows_its_cause(desk_session):
     desk_session.plan = plan_of(60.0)
 
@@ -202,6 +208,7 @@ def test_a_run_that_cannot_begin_tells_what_its_process_said(desk_session, desk,
     drive(desk_session, script)
 
 
+@pytest.mark.system
 def test_a_plan_over_a_limit_is_run_only_when_asked_for(desk_session):
     root = desk_session.folder
     text = (root / "kistack.yaml").read_text().replace("memory: 4GB", "memory: 1KB")
