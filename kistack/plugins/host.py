@@ -196,6 +196,15 @@ class Host:
         results = self._each("kistack_judge_candidate", candidate=candidate, profile=profile)
         return [reason for _, result in results for reason in result]
 
+    def extras(self) -> dict[str, dict[str, str]]:
+        """What extras of plugins would add, by distribution and extra: the ``EXTRAS`` of their ``hooks.py``."""
+        told: dict[str, dict[str, str]] = {}
+        for name, loading in self._loading.items():
+            found = getattr(self._manager.get_plugin(name), "EXTRAS", None)
+            if isinstance(found, Mapping) and loading.distribution:
+                told[loading.distribution] = {str(k): str(v) for k, v in found.items()}
+        return told
+
     def followers(self) -> set[str]:
         """Plugins that are told when a run starts or ends."""
         hooks = (self._manager.hook.kistack_run_started, self._manager.hook.kistack_run_finished)
