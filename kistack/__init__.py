@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kistack.bundle.differences import RunDifference
     from kistack.bundle.opening import Answer, Bundle, open_bundle
-    from kistack.bundle.verbs import advise, compose, evaluate, probe, profile, run
+    from kistack.bundle.reproducing import Reproduction
+    from kistack.bundle.verbs import advise, compose, diff, evaluate, probe, profile, reproduce, run
     from kistack.bundle.workspace import Workspace
     from kistack.domain.advice import Candidate, Reason, Recommendation
     from kistack.domain.facts import Fact, Profile
@@ -35,6 +37,8 @@ __all__ = [
     "Profile",
     "Reason",
     "Recommendation",
+    "Reproduction",
+    "RunDifference",
     "RunRecord",
     "Scenario",
     "Staleness",
@@ -43,6 +47,7 @@ __all__ = [
     "Workspace",
     "advise",
     "compose",
+    "diff",
     "dump_plan",
     "evaluate",
     "load_plan",
@@ -51,6 +56,7 @@ __all__ = [
     "probe",
     "profile",
     "report",
+    "reproduce",
     "run",
     "staleness",
     "sweep",
@@ -67,6 +73,8 @@ _HOMES = {
     "Profile": "kistack.domain.facts",
     "Reason": "kistack.domain.advice",
     "Recommendation": "kistack.domain.advice",
+    "Reproduction": "kistack.bundle.reproducing",
+    "RunDifference": "kistack.bundle.differences",
     "RunRecord": "kistack.domain.records",
     "Scenario": "kistack.domain.scenario",
     "Staleness": "kistack.sweeping.staleness",
@@ -75,6 +83,7 @@ _HOMES = {
     "Workspace": "kistack.bundle.workspace",
     "advise": "kistack.bundle.verbs",
     "compose": "kistack.bundle.verbs",
+    "diff": "kistack.bundle.verbs",
     "dump_plan": "kistack.domain.planfile",
     "evaluate": "kistack.bundle.verbs",
     "load_plan": "kistack.domain.planfile",
@@ -83,6 +92,7 @@ _HOMES = {
     "probe": "kistack.bundle.verbs",
     "profile": "kistack.bundle.verbs",
     "report": "kistack.reporting.verbs",
+    "reproduce": "kistack.bundle.verbs",
     "run": "kistack.bundle.verbs",
     "staleness": "kistack.sweeping.verbs",
     "sweep": "kistack.sweeping.verbs",

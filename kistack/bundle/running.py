@@ -51,6 +51,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / PLAN_FILE).write_text(json.dumps(pipeline.plan.to_dict()), encoding="utf-8")
         (folder / PROFILE_FILE).write_text(json.dumps(place.profile().to_json()), encoding="utf-8")
+    _announce(place, folder, on_event)
     execution = execute(
         pipeline,
         place.store,
@@ -80,6 +81,27 @@ def run(
     return record
 
 
+def _teller(folder: Path, on_event: Callable[[Event], None] | None) -> Callable[[Event], None]:
+    log = EventLog(folder / EVENTS_FILE)
+
+    def tell(event: Event) -> None:
+        log.write(event)
+        if on_event is not None:
+            on_event(event)
+
+    return tell
+
+
+def _announce(place: Workspace, folder: Path, on_event: Callable[[Event], None] | None) -> None:
+    """Tell the plugins that a run starts; what is wrong with following it is better known before than after."""
+    tell = _teller(folder, on_event)
+    for name in sorted(place.scenario.trackers.keys() - place.host.followers()):
+        hint = "install it, or remove its section from kistack.yaml"
+        tell(Warned(message=f"trackers.{name}: no plugin of this name follows runs", hint=hint))
+    for line in place.host.call("kistack_run_started", run=folder.name, scenario=place.scenario, folder=folder):
+        tell(Warned(message=line))
+
+
 def _finish(
     place: Workspace,
     folder: Path,
@@ -88,19 +110,13 @@ def _finish(
     on_event: Callable[[Event], None] | None,
 ) -> None:
     """Write the record, the ledger's row and the last event; tell the plugins."""
-    log = EventLog(folder / EVENTS_FILE)
-
-    def tell(event: Event) -> None:
-        log.write(event)
-        if on_event is not None:
-            on_event(event)
-
+    tell = _teller(folder, on_event)
     with storing(folder, "writing the record"):
         (folder / RECORD_FILE).write_text(json.dumps(record.to_json(), indent=1), encoding="utf-8")
     place.project.ledger().append(record)
     if (fault := _calibrate(place, record)) is not None:
         tell(fault)
-    for line in place.host.call("kistack_run_finished", record=record):
+    for line in place.host.call("kistack_run_finished", record=record, scenario=place.scenario, folder=folder):
         tell(Warned(message=line))
     message, hint = (error.message, error.hint) if error is not None else ("", "")
     tell(RunFinished(run=record.run, status=record.status, seconds=record.seconds, error=message, hint=hint))

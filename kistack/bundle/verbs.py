@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kistack.bundle.workspace import Workspace
 from kistack.composition.pipeline import Pipeline
@@ -13,6 +15,10 @@ from kistack.domain.records import RunRecord, SystemScore
 from kistack.domain.scenario import Scenario
 from kistack.evaluation.probes import DEFAULT_PAIRS, Probe
 from kistack.execution.events import Event
+
+if TYPE_CHECKING:
+    from kistack.bundle.differences import RunDifference
+    from kistack.bundle.reproducing import Reproduction
 
 #: Workspaces by the identity of their scenario, which is kept with it so that the identity stays taken.
 _open: dict[int, tuple[Scenario, Workspace]] = {}
@@ -96,3 +102,51 @@ def run(
 def evaluate(plan: Plan | Pipeline, scenario: Scenario) -> Mapping[str, SystemScore]:
     """Run what is not done yet and return the scores of the baselines and of everything the plan delivers."""
     return run(plan, scenario).systems
+
+
+def reproduce(
+    origin: RunRecord | Path | str,
+    scenario: Scenario,
+    *,
+    tolerance: float | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Reproduction:
+    """Run a run again, every step of it, and say which answers, scores, sizes and digests differ.
+
+    Args:
+        origin: the run's record, its id or the beginning of one, ``last``, a manifest or a bundle's folder.
+        scenario: whose documents, pairs and models it was run on.
+        tolerance: the share (0 to 1) by which answers, scores and sizes may differ; default 0 on the same machine with
+            the same versions, else 0.02.
+        on_event: called with every event of the run.
+
+    Raises:
+        InputError: there is no such run, it did not end well, or the tolerance is no share.
+        PlanError: the plan does not compose here.
+        KistackError: the run failed.
+    """
+    from kistack.bundle.reproducing import reproduce as run_again
+
+    return run_again(workspace(scenario), _name_of(origin), tolerance=tolerance, on_event=on_event)
+
+
+def diff(first: RunRecord | str, second: RunRecord | str, scenario: Scenario) -> RunDifference:
+    """What differs from one run to another: plan, facts, versions, numbers with paired intervals, changed items.
+
+    Args:
+        first: a run's record, its id or the beginning of one, or ``last``.
+        second: the run to compare it with.
+        scenario: whose project they were run in.
+
+    Raises:
+        InputError: there is no such run, or it has not ended.
+    """
+    from kistack.bundle.archive import find_run
+    from kistack.bundle.differences import compare_runs
+
+    project = workspace(scenario).project
+    return compare_runs(find_run(project, _name_of(first)), find_run(project, _name_of(second)))
+
+
+def _name_of(run: RunRecord | Path | str) -> str:
+    return run.run if isinstance(run, RunRecord) else str(run)

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from kistack.cli import assets, benching, bundles, comparing, deciding, demoing, policing, running, sweeping, wizarding
+from kistack.cli import (
+    assets,
+    benching,
+    bundles,
+    comparing,
+    deciding,
+    demoing,
+    doctoring,
+    policing,
+    running,
+    sweeping,
+    wizarding,
+)
 from kistack.cli.output import out
 from kistack.errors import InputError, KistackError
 
@@ -44,7 +56,10 @@ def options(
     out.quiet, out.debug, out.strict = quiet, debug, strict
 
 
-for module in (wizarding, deciding, policing, running, sweeping, comparing, bundles, assets, benching, demoing):
+_DECISIONS = (wizarding, deciding, policing, benching)
+_RUNS = (running, sweeping, comparing, bundles)
+_REST = (assets, doctoring, demoing)
+for module in (*_DECISIONS, *_RUNS, *_REST):
     module.add_to(app)
 
 

@@ -345,6 +345,9 @@ class Scenario(_Part):
     policies: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         ("default",), description="names or paths of policy files"
     )
+    trackers: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict, description="settings of plugins that follow runs, by plugin: {mlflow: {uri: mlruns}}"
+    )
     _file: Path | None = PrivateAttr(default=None)
 
     @field_validator("schema_")

@@ -64,6 +64,9 @@ horizon: 90d             # how long the result is to serve
 # prompt:                # where the standard wording does not fit
 #   system: You answer questions about our products.
 policies: [default]
+
+# trackers:              # plugins that follow runs, such as kistack-mlflow
+#   mlflow: {{uri: mlruns}}
 """
 
 

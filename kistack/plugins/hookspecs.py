@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kistack.domain.advice import Candidate, Reason
     from kistack.domain.facts import Profile
     from kistack.domain.records import RunRecord
+    from kistack.domain.scenario import Scenario
     from kistack.plugins.stages import Stage
 
 PROJECT = "kistack"
@@ -81,7 +82,15 @@ def kistack_judge_candidate(candidate: Candidate, profile: Profile) -> Sequence[
     """A plugin's own reasons for or against a candidate."""
 
 
-# --- lifecycle, called in the process that drives the run
+# --- lifecycle, called in the process that drives the run; what they raise becomes a warning that names the plugin
+
+
+@hookspec
+def kistack_run_started(run: str, scenario: Scenario, folder: Path) -> None:
+    """A run is about to start; ``folder`` holds its plan and its facts.
+
+    The time to say, by raising, that ``scenario.trackers`` or the place to write to are of no use.
+    """
 
 
 @hookspec
@@ -100,5 +109,5 @@ def kistack_step_failed(run: str, use: str, key: str, error: str) -> None:
 
 
 @hookspec
-def kistack_run_finished(record: RunRecord) -> None:
-    """A run ended, well or not."""
+def kistack_run_finished(record: RunRecord, scenario: Scenario, folder: Path) -> None:
+    """A run ended, well or not; its record, plan, facts, events and bundle lie in ``folder``."""

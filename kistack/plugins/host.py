@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from kistack.errors import InputError, PluginError
+from kistack.errors import InputError, KistackError, PluginError
 from kistack.plugins import builtins, hookspecs
 from kistack.plugins.stages import Settings, Stage, Traits
 
@@ -180,8 +180,6 @@ class Host:
 
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
         """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name."""
-        from kistack.errors import KistackError
-
         try:
             return call()
         except KistackError:
@@ -207,6 +205,20 @@ class Host:
         results = self._each("kistack_judge_candidate", candidate=candidate, profile=profile)
         return [reason for _, result in results for reason in result]
 
+    def extras(self) -> dict[str, dict[str, str]]:
+        """What extras of plugins would add, by distribution and extra: the ``EXTRAS`` of their ``hooks.py``."""
+        told: dict[str, dict[str, str]] = {}
+        for name, loading in self._loading.items():
+            found = getattr(self._manager.get_plugin(name), "EXTRAS", None)
+            if isinstance(found, Mapping) and loading.distribution:
+                told[loading.distribution] = {str(k): str(v) for k, v in found.items()}
+        return told
+
+    def followers(self) -> set[str]:
+        """Plugins that are told when a run starts or ends."""
+        hooks = (self._manager.hook.kistack_run_started, self._manager.hook.kistack_run_finished)
+        return {impl.plugin_name for hook in hooks for impl in hook.get_hookimpls()}
+
     def call(self, hook: str, **arguments: Any) -> list[str]:
         """Call a lifecycle hook of every plugin; returns one line for each that raised."""
         before = {n: len(p.errors) for n, p in self._loading.items()}
@@ -220,6 +232,9 @@ class Host:
             plugin = self._loading[impl.plugin_name]
             try:
                 result = impl.function(**{a: arguments[a] for a in impl.argnames})
+            except KistackError as error:
+                # Raised on purpose, so it reads as what is wrong and what to do, not as a fault of the plugin's code.
+                plugin.errors.append(f"{error.message} ({error.hint})" if error.hint else error.message)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
                 plugin.errors.append(f"{hook} raised {type(error).__name__}: {error}")
             else:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kistack.bundle.archive import kept_record
+from kistack.bundle.differences import RunDifference
 from kistack.bundle.opening import Answer
+from kistack.bundle.reproducing import Reproduction
 from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Recommendation
 from kistack.domain.facts import Profile
@@ -18,6 +20,7 @@ from kistack.reporting import html, markdown, terminal
 from kistack.reporting.advice import advice_document, advice_page
 from kistack.reporting.answers import answer_document, answer_page
 from kistack.reporting.blocks import Page
+from kistack.reporting.differences import difference_page, reproduction_page
 from kistack.reporting.effects import effects_blocks
 from kistack.reporting.evidence import Evidence, gather
 from kistack.reporting.plans import check_page
@@ -30,14 +33,14 @@ from kistack.sweeping.attribution import attribution
 from kistack.sweeping.rows import Sweep
 from kistack.sweeping.staleness import Staleness
 
-Other = Profile | Recommendation | Pipeline | Answer | Sweep | Staleness
+Other = Profile | Recommendation | Pipeline | Answer | Sweep | Staleness | Reproduction | RunDifference
 Subject = Other | RunRecord
 Format = Literal["text", "md", "json", "html"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
 def report(subject: Subject, format: Format = "text", *, width: int = 120) -> str:  # noqa: A002 - the reader's word
-    """A profile, a recommendation, a pipeline, a run, an answer, a sweep or a test of staleness in that format.
+    """A profile, a recommendation, a pipeline, a run, an answer, a sweep, a test of staleness, or how runs differ.
 
     HTML is one file that needs no network.
 
@@ -91,6 +94,8 @@ _VIEWS: dict[type, tuple[Callable[[Any], Page], Callable[[Any], dict[str, Any]]]
     Answer: (answer_page, lambda subject: {"schema": 1, **answer_document(subject)}),
     Sweep: (sweep_page, sweep_document),
     Staleness: (staleness_page, Staleness.to_json),
+    Reproduction: (reproduction_page, Reproduction.to_json),
+    RunDifference: (difference_page, RunDifference.to_json),
 }
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import toys
+import typer
 
 import kistack
 from kistack.bundle.workspace import Workspace
+from kistack.cli.main import app
 from kistack.domain.artifacts import FACETS
 from kistack.plugins import hookspecs
 from kistack.plugins import stages as contract
@@ -20,6 +22,7 @@ from kistack.plugins.host import load_host
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "docs" / "plugins.md"
 README = ROOT / "README.md"
+CLAIMS = ROOT / "docs" / "claims.md"
 
 
 def blocks(path, language="python"):
@@ -137,3 +140,17 @@ def test_the_stage_that_the_readme_sketches_registers():
     host = load_host(entry_points=False, extra={"sketch": Sketch()})
     assert host.problems == ()
     assert "retrieve/keywords" in host.stages
+
+
+def test_every_claim_has_a_verdict_and_a_command_that_exists():
+    text = CLAIMS.read_text()
+    known = typer.main.get_command(app).commands
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert len(sections) == 6
+    for section in sections:
+        title = section.partition("\n")[0]
+        assert re.search(r"^\*\*(Reproduced|Refuted|Not shown)", section, re.MULTILINE), title
+        commands = re.findall(r"`(?:python\s+(\S+\.py)|kistack (\w+))", section)
+        assert commands, title
+        for script, command in commands:
+            assert (ROOT / script).is_file() if script else command in known, (title, script or command)

@@ -7,6 +7,8 @@ from kistack.plugins.stages import Stage
 from kistack_gguf.quantizer import GgufQuantizer
 from kistack_gguf.runtime import LlamaCppRuntime
 
+EXTRAS = {"logits": "exact perplexity and log-likelihoods of GGUF models, and an exact check of every export"}
+
 
 @hookimpl
 def kistack_register_quantizers() -> list[type[Stage]]:

@@ -8,6 +8,8 @@ from kistack_transformers.matmul import Matmul
 from kistack_transformers.runtime import TransformersRuntime
 from kistack_transformers.sources import FolderSource, GgufSource, HubSource, PackageSource
 
+EXTRAS = {"adapters": "opening an adapter beside its base (hf+peft), unmerged"}
+
 
 @hookimpl
 def kistack_register_sources() -> list[type[Stage]]:

@@ -32,10 +32,20 @@ def cached(name: str, revision: str = "") -> Path | None:
     return snapshot if snapshot is not None and _is_whole(snapshot) else None
 
 
-def _repository(name: str) -> Path:
+def cached_names() -> list[str]:
+    """Names of the models that the cache holds anything of."""
+    folders = sorted(p.name for p in _cache().glob("models--*--*") if p.is_dir())
+    return [name.removeprefix("models--").replace("--", "/", 1) for name in folders]
+
+
+def _cache() -> Path:
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _repository(name: str) -> Path:
+    return _cache() / f"models--{name.replace('/', '--')}"
 
 
 def _snapshot(name: str, revision: str) -> Path | None:

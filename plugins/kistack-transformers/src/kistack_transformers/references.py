@@ -68,7 +68,7 @@ def package_path(reference: str) -> Path:
         raise ModelError(f"{reference}: the package has no {inner!r}", f"look into {root}")
     if start.is_file():
         return start
-    found = [start] if (start / "config.json").is_file() else _models(start)
+    found = [start] if (start / "config.json").is_file() else models_below(start)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -88,7 +88,7 @@ def _package_root(reference: str, module: str) -> Path:
     return Path(roots[0])
 
 
-def _models(start: Path) -> list[Path]:
+def models_below(start: Path) -> list[Path]:
     """GGUF files and model folders below ``start``, sorted; what lies inside a model folder is part of it."""
     found: list[Path] = []
     level = [start]

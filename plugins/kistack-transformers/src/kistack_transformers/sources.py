@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.errors import ModelError
 from kistack.plugins.stages import Context, Out, Settings, Stage, Traits
-from kistack_transformers import folders, gguf_files, hub, licences
+from kistack_transformers import finding, folders, gguf_files, hub, licences
 from kistack_transformers.header import read_header
 from kistack_transformers.references import hub_name, kind_of, local_path, package_module, package_path
 
@@ -231,6 +231,10 @@ class PackageSource(ModelSource):
     libraries = GgufSource.libraries
     Settings = UnpackingSettings
 
+    def installed(self) -> Iterator[tuple[str, int]]:
+        """References and bytes of the models in installed packages."""
+        return finding.in_packages()
+
     def locate(self, settings: Any) -> Path:
         """The file or folder inside the package."""
         return package_path(settings.reference)
@@ -258,6 +262,10 @@ class HubSource(ModelSource):
     summary = "a model of the Hugging Face hub: hub:org/name or hub:org/name@revision"
     kind = "hub"
     Settings = HubSettings
+
+    def installed(self) -> Iterator[tuple[str, int]]:
+        """References and bytes of the models in the cache."""
+        return finding.in_hub_cache()
 
     def locate(self, settings: Any) -> Path:
         """The model's folder in the cache.

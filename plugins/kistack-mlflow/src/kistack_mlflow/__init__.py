@@ -1,0 +1,1 @@
+"""A tracker: what a run of kistack found, written into an MLflow store."""
