@@ -11,6 +11,7 @@ import typer
 from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, host, workspace_at
 from kistack.errors import StoreError
+from kistack.plugins import API_VERSION
 from kistack.reporting.blocks import Block, Bullets, Heading, Paragraph, Table
 from kistack.reporting.numbers import DASH, shown
 
@@ -86,8 +87,12 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
     page: list[Block] = [Heading("Plugins", 1), Table(("plugin", "distribution", "version", "state", "stages"), rows)]
     if loaded.problems:
         page += [Heading("Problems"), Bullets(loaded.problems)]
+    notes = tuple(f"plugin {p.name}: {note}" for p in loaded.plugins for note in p.notes)
+    if notes:
+        page += [Heading("For their authors"), Bullets(notes)]
     document = {
         "schema": 1,
+        "api": API_VERSION,
         "plugins": [
             {
                 "name": p.name,
@@ -96,6 +101,7 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
                 "state": p.state,
                 "stages": list(p.stages),
                 "errors": list(p.errors),
+                "notes": list(p.notes),
             }
             for p in loaded.plugins
         ],

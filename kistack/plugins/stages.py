@@ -18,9 +18,6 @@ from kistack.domain.artifacts import Artifact, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 
-#: Version of the contract below. Until 1.0 it may still be mended.
-API_VERSION = "0.9"
-
 TECHNIQUES = ("retrieve", "distill", "tune", "quantize")
 
 
