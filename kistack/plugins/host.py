@@ -25,6 +25,7 @@ from kistack.plugins.stages import Settings, Stage, Traits
 
 if TYPE_CHECKING:
     from kistack.domain.advice import Candidate, Reason
+    from kistack.domain.artifacts import Artifact
     from kistack.domain.facts import Profile
 
 ENTRY_POINT_GROUP = "kistack"
@@ -198,6 +199,11 @@ class Host:
         """Plugins' own reasons for or against a candidate."""
         results = self._each("kistack_judge_candidate", candidate=candidate, profile=profile)
         return [reason for _, result in results for reason in result]
+
+    def make_specimen(self, kind: str, form: str, folder: Path) -> Artifact | None:
+        """A tiny artifact for tests from the first plugin that offers one; None where none does."""
+        found = self._each("kistack_make_specimen", kind=kind, format=form, folder=folder)
+        return found[0][1] if found else None
 
     def call(self, hook: str, **arguments: Any) -> list[str]:
         """Call a lifecycle hook of every plugin; returns one line for each that raised."""
