@@ -1,4 +1,4 @@
-"""The one door: does a stage keep the contract?"""
+"""The one door: whether a stage keeps the contract."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from kistack.plugins.host import load_host
 from kistack.plugins.stages import Stage
 from kistack.testing import checks as _checks  # noqa: F401 - registers them
 from kistack.testing.findings import CHECKS, Check, ConformanceError, Fault, Report, Result, Skip
-from kistack.testing.subject import Plugin, Subject, find_plugin, probe_lightness
+from kistack.testing.owners import Plugin, find_plugin
+from kistack.testing.probing import probe_lightness
+from kistack.testing.subject import Subject
 
 
-def check_stage(  # noqa: PLR0913 - what a test may say of its stage
+def check_stage(
     stage: type[Stage] | Stage | str,
     *,
     plugin: Any = None,

@@ -83,7 +83,8 @@ class Report:
         return "\n".join([head, *(_told(r) for r in failed)]) if failed else f"{self.stage}: {self._counts()}"
 
     def _counts(self) -> str:
-        counts = {s: len(self.of(s)) for s in ("passed", "expected", "skipped")}  # type: ignore[arg-type]
+        statuses: tuple[Status, ...] = ("passed", "expected", "skipped")
+        counts = {s: len(self.of(s)) for s in statuses}
         return ", ".join(f"{n} {s}" for s, n in counts.items() if n)
 
 

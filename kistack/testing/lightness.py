@@ -33,7 +33,7 @@ HEAVY = frozenset(
 _CALLS = 5
 
 
-def served(load: Load) -> Estimate:
+def served(load: Load) -> Estimate:  # noqa: ARG001 - the contract of Type.serves
     """What the stand-in that opens a specimen says of answering."""
     costs = {"latency_seconds": 0.02, "tokens_per_second": 100.0, "peak_bytes": 1e8, "query_seconds": 0.001}
     return Estimate(costs, {"passages": {"tokens": 20.0}})

@@ -106,7 +106,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the jobs; with ``--die`` end the process as by ``kill -9`` within so many seconds of the first one's start."""
+    """Run the jobs; with ``--die`` end the process as by ``kill -9`` within so many seconds of a job's start."""
     report, rest = Path(arguments[0]), arguments[1:]
     watch, die = Watch(), None
     sys.addaudithook(watch)

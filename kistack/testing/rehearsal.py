@@ -20,6 +20,8 @@ from kistack.plugins.stages import Context, Opens, Out, Port, Stage, Traits
 #: Format of the models and indexes that the stand-ins open.
 FORMAT = "rehearsal"
 RESULT_FILE = "tried.json"
+#: Tokens that a session under test may write for one answer.
+MOST_TOKENS = 4
 QUESTIONS = ("Which colour has the bridge of Aar 1?", "Which colour has the bridge of Bex 2?", "What is the weather?")
 
 
@@ -147,17 +149,18 @@ def _try_model(session: Any) -> dict[str, Any]:
     prompts = [[{"role": "user", "content": question}] for question in QUESTIONS]
     found: dict[str, Any] = {}
     done: list[int] = []
-    for name, act in {
+    acts: dict[str, Callable[[], Any]] = {
         "generate": lambda: [
-            _completion(c) for c in session.generate(prompts, max_new_tokens=4, batch=2, on_done=done.append)
+            _completion(c) for c in session.generate(prompts, max_new_tokens=MOST_TOKENS, batch=2, on_done=done.append)
         ],
-        "alone": lambda: [_completion(session.generate([p], max_new_tokens=4, batch=1)[0]) for p in prompts],
-        "stream": lambda: list(session.stream(prompts[0], max_new_tokens=4)),
+        "alone": lambda: [_completion(session.generate([p], max_new_tokens=MOST_TOKENS, batch=1)[0]) for p in prompts],
+        "stream": lambda: list(session.stream(prompts[0], max_new_tokens=MOST_TOKENS)),
         "loglikelihood": lambda: [
             [float(item.total), int(item.tokens)]
             for item in session.loglikelihood([(prompts[0], "red"), ("", "the bridge is red"), ("the bridge", " is")])
         ],
-    }.items():
+    }
+    for name, act in acts.items():
         try:
             found[name] = act()
         except Exception as error:  # noqa: BLE001 - which of them must work is for the traits to say

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kistack.domain.artifacts import Artifact, Opener
+from kistack.domain.artifacts import ANSWERS_FILE, CORPUS_FILE, PAIRS_FILE, Artifact, Opener
 from kistack.execution.job import reference_of
 from kistack.plugins.host import Host, default_settings
 from kistack.plugins.stages import Out, Port, Stage, Traits
+from kistack.storage.hashing import walk
 from kistack.testing.rehearsal import FORMAT, RehearsedIndex, RehearsedModel
 from kistack.testing.texts import tiny_answers, tiny_corpus, tiny_items, tiny_pairs
 from kistack.testing.tiny_models import tiny_encoder, tiny_llama
 from kistack.testing.trial import Asked, attempt
 
 _SECONDS = 300.0
+#: Kinds whose artifacts are rows, and the file they lie in.
+ROW_FILES = {"corpus": CORPUS_FILE, "pairs": PAIRS_FILE, "items": PAIRS_FILE, "answers": ANSWERS_FILE}
 
 
 class NoSpecimen(Exception):
@@ -157,7 +160,7 @@ class Specimens:
         return dataclasses.replace(found, facets=facets)
 
 
-def artifact_of(  # noqa: PLR0913 - an artifact is made of all this
+def artifact_of(
     stage: Stage,
     settings: Any,
     traits: Traits,
@@ -188,3 +191,18 @@ def artifact_of(  # noqa: PLR0913 - an artifact is made of all this
         ports=ports,
         opener=Opener(reference_of(stage), settings.model_dump(mode="json")) if opens_itself else None,
     )
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of all files under a folder; links are followed, as the store does."""
+    return sum(file.stat().st_size for _, file in walk(folder))
+
+
+def emptied(artifact: Artifact, folder: Path) -> Artifact:
+    """The artifact without a row, in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in artifact.path.iterdir():
+        if file.is_file():
+            (folder / file.name).write_bytes(b"" if file.suffix == ".jsonl" else file.read_bytes())
+    facts = {**artifact.facts, "count": 0.0, "bytes": 0.0, "tokens": 0.0}
+    return dataclasses.replace(artifact, path=folder, facts=facts)

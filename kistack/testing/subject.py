@@ -4,75 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
-import types as python_types
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kistack.domain.artifacts import ANSWERS_FILE, CORPUS_FILE, PAIRS_FILE, Artifact, Opener, Type
+from kistack.domain.artifacts import Artifact, Opener, Type
 from kistack.domain.facts import Profile, measured
 from kistack.domain.records import Estimate
 from kistack.errors import PluginError
 from kistack.execution.job import reference_of
-from kistack.execution.preparation import import_path
 from kistack.plugins import builtins
-from kistack.plugins.host import ENTRY_POINT_GROUP, Host, load_host
+from kistack.plugins.host import Host, load_host
 from kistack.plugins.stages import Stage, Traits
-from kistack.storage.hashing import digest_of, survey, walk
+from kistack.storage.hashing import digest_of, survey
 from kistack.testing.findings import Fault, Skip
 from kistack.testing.lightness import exercise, served, type_to_json
+from kistack.testing.owners import Plugin
+from kistack.testing.probing import probe_lightness
 from kistack.testing.rehearsal import RESULT_FILE, Audition
-from kistack.testing.specimens import NoSpecimen, Specimens, artifact_of
+from kistack.testing.specimens import ROW_FILES, NoSpecimen, Specimens, artifact_of, emptied
 from kistack.testing.trial import Asked, Tried, attempt
 
 #: A run on specimens that takes longer hangs, whatever it says of itself.
 LONGEST_SECONDS = 300.0
-#: Kinds whose artifacts are rows, and the file they lie in.
-ROW_FILES = {"corpus": CORPUS_FILE, "pairs": PAIRS_FILE, "items": PAIRS_FILE, "answers": ANSWERS_FILE}
-_HOME = Path(__file__).resolve().parents[2]
-_LIGHT = (
-    "import sys; sys.path.append(sys.argv[1]); from kistack.testing.lightness import main; sys.exit(main(sys.argv[2:]))"
-)
-_LIGHT_SECONDS = 60.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plugin:
-    """The plugin of the stage: its name, its object, the module of its hooks, and its distribution where known."""
-
-    name: str
-    object: Any
-    module: str
-    distribution: str = ""
-
-
-def find_plugin(module: str, given: Any = None) -> Plugin | None:
-    """The plugin given (an object, a module or its name), else the installed one that ``module`` belongs to."""
-    if isinstance(given, str):
-        import importlib
-
-        return Plugin(given.rpartition(".")[2], importlib.import_module(given), given)
-    if given is not None:
-        own = given.__name__ if isinstance(given, python_types.ModuleType) else type(given).__module__
-        return Plugin(own.rpartition(".")[2], given, own)
-    if module.startswith("kistack."):
-        return Plugin("kistack", builtins, builtins.__name__, "kistack")
-    top = module.partition(".")[0]
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if point.module.partition(".")[0] == top:
-            return Plugin(point.name, point.load(), point.module, point.dist.name if point.dist else "")
-    return None
 
 
 class Subject:
     """A stage and all that checks ask about it. ``root`` is a folder of the test's own."""
 
-    def __init__(  # noqa: PLR0913 - what a test may say of its stage
+    def __init__(
         self,
         stage: Stage,
         plugin: Plugin | None,
@@ -237,7 +199,8 @@ class Subject:
             "corpus.tokens": 360.0,
         }
         texts = {"hardware.isa": "avx2", "serving.isa": "avx2", "scenario.task": "facts"}
-        return Profile({n: measured(v, "made for a test") for n, v in {**facts, **texts}.items()})
+        known: dict[str, float | str] = {**facts, **texts}
+        return Profile({n: measured(v, "made for a test") for n, v in known.items()})
 
     @cached_property
     def resolved(self) -> Any:
@@ -372,7 +335,7 @@ class Subject:
 
     @cached_property
     def opened(self) -> dict[str, dict[str, Any]]:
-        """What came of opening, per format: what ``Audition`` tried, with ``error``, ``stdout``, ``network``, ``left``."""
+        """What came of opening, per format: what ``Audition`` tried, and what was noted meanwhile."""
         found = {}
         for opens in self.traits.opens:
             for form in opens.format.split("|"):
@@ -400,45 +363,3 @@ class Subject:
         found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         noted = {"error": tried.error, "stdout": tried.stdout, "network": tried.network, "left": tried.left}
         return {**found, **noted, "artifact": artifact}
-
-
-def bytes_of(folder: Path) -> int:
-    """Bytes of all files under a folder; links are followed, as the store does."""
-    return sum(file.stat().st_size for _, file in walk(folder))
-
-
-def emptied(artifact: Artifact, folder: Path) -> Artifact:
-    """The artifact without a row, in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in artifact.path.iterdir():
-        if file.is_file():
-            (folder / file.name).write_bytes(b"" if file.suffix == ".jsonl" else file.read_bytes())
-    facts = {**artifact.facts, "count": 0.0, "bytes": 0.0, "tokens": 0.0}
-    return dataclasses.replace(artifact, path=folder, facts=facts)
-
-
-def probe_lightness(root: Path, modules: list[str], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Import modules, and exercise a stage, in a fresh process; ``error`` where that fails, ``stdout`` what it prints."""
-    folder = root / "light"
-    folder.mkdir(parents=True, exist_ok=True)
-    asked, answer = folder / "request.json", folder / "answer.json"
-    asked.write_text(json.dumps({**request, "modules": modules, "path": import_path()}), encoding="utf-8")
-    answer.unlink(missing_ok=True)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", _LIGHT, str(_HOME), str(asked), str(answer)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_LIGHT_SECONDS,
-            cwd=folder,
-            env={**os.environ, "PYTHONHASHSEED": "1"},
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"it had not ended after {_LIGHT_SECONDS:.0f} seconds", "stdout": ""}
-    if not answer.exists():
-        return {
-            "error": (done.stderr.strip().splitlines() or ["it ended without an answer"])[-1],
-            "stdout": done.stdout,
-        }
-    return {**json.loads(answer.read_text(encoding="utf-8")), "stdout": done.stdout}

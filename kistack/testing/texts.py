@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,5 +122,5 @@ def tiny_answers(folder: Path) -> Artifact:
     return Artifact("answers", "jsonl", folder, "", "tiny-answers", {}, numbers)
 
 
-def _floats(numbers: dict[str, float]) -> dict[str, float]:
+def _floats(numbers: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items()}

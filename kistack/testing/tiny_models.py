@@ -97,7 +97,7 @@ def tiny_encoder(folder: Path, *, seed: int = 0) -> Artifact:
     import numpy as np
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = [c for c in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
     words = dict.fromkeys([*special, *_WORDS.split(), *_TELLING.split(), *letters, *(f"##{c}" for c in letters)])
     vocabulary = {word: number for number, word in enumerate(words)}
     config = {

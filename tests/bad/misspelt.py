@@ -1,7 +1,6 @@
 """Registers through a hook that there is not."""
 
 from bad.sound import Sound
-
 from kistack.plugins.hookspecs import hookimpl
 
 

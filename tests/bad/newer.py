@@ -1,7 +1,6 @@
 """Written for a kistack that there is not yet."""
 
 from bad.sound import Sound
-
 from kistack.plugins.hookspecs import hookimpl
 
 KISTACK_API = "2.0"

@@ -1,7 +1,6 @@
 """Greets whoever imports it."""
 
 from bad.sound import Sound
-
 from kistack.plugins.hookspecs import hookimpl
 
 print("hello from a plugin")

@@ -1,7 +1,6 @@
 """Takes the name of another plugin's stage."""
 
 from bad.sound import Sound
-
 from kistack.plugins.hookspecs import hookimpl
 
 

@@ -3,7 +3,6 @@
 import time
 
 from bad.sound import Sound
-
 from kistack.plugins.hookspecs import hookimpl
 
 time.sleep(1.6)

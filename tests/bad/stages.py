@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
-from bad.sound import Sound, SoundIndex, SoundSettings
 from pydantic import Field
 
+from bad.sound import Sound, SoundIndex, SoundSettings
 from kistack.domain.records import Estimate
 from kistack.plugins.builtins import read_jsonl
 from kistack.plugins.hookspecs import hookimpl
@@ -163,8 +164,7 @@ class Scattering(Sound):
     name = "retrieve/scattering"
 
     def run(self, settings, ctx):
-        with open("cache.db", "w") as file:
-            file.write("here")
+        Path("cache.db").write_text("here")
         return super().run(settings, ctx)
 
 

@@ -6,10 +6,8 @@ import bad.stages
 import pytest
 import toys
 
-from kistack.testing import CHECKS, ConformanceError, check_stage, subject
+from kistack.testing import CHECKS, ConformanceError, check_stage, probing, subject
 from kistack.testing.subject import Subject
-
-pytestmark = pytest.mark.system
 
 #: Stage, the check that must fail, and what it says.
 FAULTS = [
@@ -53,6 +51,7 @@ def faults_of(stage, plugin, *only):
     return {r.check.name: r.message for r in found.value.report.of("failed")}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("stage", "check", "said"), FAULTS)
 def test_the_check_that_names_the_fault_finds_it(stage, check, said):
     found = faults_of(f"retrieve/{stage}", bad.stages, check)
@@ -63,11 +62,13 @@ def test_all_of_them_are_tried():
     assert {s.name.partition("/")[2] for s in bad.stages.ALL} == {name for name, _, _ in FAULTS} | {"hanging"}
 
 
+@pytest.mark.system
 def test_what_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(subject, "LONGEST_SECONDS", 3.0)
     assert "had not ended after 3 seconds" in faults_of("retrieve/hanging", bad.stages, "ends")["ends"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("module", "stage", "check", "said"),
     [
@@ -81,10 +82,11 @@ def test_what_hangs_is_given_up(monkeypatch):
     ],
 )
 def test_what_is_wrong_with_an_import_is_found(monkeypatch, module, stage, check, said):
-    monkeypatch.setattr(subject, "_LIGHT_SECONDS", 5.0)
+    monkeypatch.setattr(probing, "LONGEST_SECONDS", 5.0)
     assert said in faults_of(f"retrieve/{stage}", f"bad.{module}", check)[check]
 
 
+@pytest.mark.system
 def test_a_name_that_another_plugin_has_is_found(monkeypatch):
     def both(self):
         return subject.load_host(entry_points=False, extra={"toys": toys, "rival": bad.rival})

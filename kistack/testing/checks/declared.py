@@ -9,10 +9,13 @@ from kistack.errors import PluginError
 from kistack.plugins import API_VERSION
 from kistack.plugins.loading import API_ATTRIBUTE, api_fault
 from kistack.testing.findings import Fault, Skip, check
-from kistack.testing.subject import Subject, probe_lightness
+from kistack.testing.probing import probe_lightness
+from kistack.testing.subject import Subject
 
 #: What importing ``hooks.py`` may add to every start of kistack, in seconds of wall clock.
 IMPORT_SECONDS = 1.0
+#: Letters of a summary that fit a line of the wizard.
+LONGEST_SUMMARY = 120
 _TRIES = 3
 
 
@@ -63,9 +66,9 @@ def found_by_workers(subject: Subject) -> None:
         reference = subject.reference
     except PluginError as error:
         raise Fault(error.message, error.hint) from error
-    error = str(subject.light.get("error", ""))
-    if "cannot be imported" in error:
-        raise Fault(f"{reference}: {error}", "make the package importable in a fresh process")
+    said = str(subject.light.get("error", ""))
+    if "cannot be imported" in said:
+        raise Fault(f"{reference}: {said}", "make the package importable in a fresh process")
 
 
 @check("light-import", "comes from hooks that import nothing heavy and take under a second")
@@ -123,8 +126,8 @@ def described(subject: Subject) -> None:
     cls = type(subject.stage)
     if not subject.stage.summary.strip():
         raise Fault("it has no summary", "set summary to half a line that says what it makes")
-    if "\n" in subject.stage.summary or len(subject.stage.summary) > 120:
-        raise Fault("its summary is longer than a line", "keep summary under 120 characters")
+    if "\n" in subject.stage.summary or len(subject.stage.summary) > LONGEST_SUMMARY:
+        raise Fault("its summary is longer than a line", f"keep summary under {LONGEST_SUMMARY} characters")
     if not (cls.__dict__.get("__doc__") or "").strip():
         raise Fault(f"{cls.__name__} has no docstring", "say what it does, and where the method comes from")
 
@@ -147,7 +150,7 @@ def versioned(subject: Subject) -> None:
 
 @check("stateless", "keeps nothing on itself between calls")
 def stateless(subject: Subject) -> None:
-    """One instance serves all steps of a process, and workers make their own: what is kept there is lost or mixed up."""
+    """One instance serves all steps of a process, and workers make their own: what is kept is lost or mixed up."""
     before = copy.copy(vars(subject.stage))
     subject.calls  # noqa: B018 - calls the methods
     if vars(subject.stage) != before:

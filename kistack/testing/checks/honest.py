@@ -11,7 +11,8 @@ from kistack.errors import KistackError, StepFailed
 from kistack.evaluation.scoring import SCORES_FILE
 from kistack.plugins.builtins import read_jsonl
 from kistack.testing.findings import Fault, Skip, check
-from kistack.testing.subject import ROW_FILES, Subject
+from kistack.testing.specimens import ROW_FILES
+from kistack.testing.subject import Subject
 
 #: How far measured numbers may be from the estimate, and what is always allowed: imports, a busy machine, small files.
 FACTORS = {"seconds": 4.0, "peak_bytes": 2.0, "bytes": 1.5}
@@ -28,7 +29,7 @@ _FIELDS = {
 
 @check("makes-what-it-says", "leaves artifacts of the kind and format that its traits name")
 def makes_what_it_says(subject: Subject) -> None:
-    """The files of every output are looked at: rows of a corpus or of pairs, a model's config and weights, GGUF, scores.
+    """The files of every output are looked at: rows of a corpus or of pairs, a model's config and weights, scores.
 
     Formats that kistack does not know must hold at least one file that is not empty.
     """
@@ -56,7 +57,7 @@ def fault_of(artifact: Artifact) -> str:
     )
 
 
-def _rows_fault(artifact: Artifact, file: str, fields: tuple[str, ...]) -> str:
+def _rows_fault(artifact: Artifact, file: str, fields: tuple[str, ...]) -> str:  # noqa: PLR0911 - one a fault
     if not (artifact.path / file).is_file():
         return f"{file} is missing"
     try:
@@ -123,19 +124,19 @@ def tensors_fault(file: Path, precision: str) -> str:
 
 @check("estimate-time", "takes about the time that it estimates")
 def estimate_time(subject: Subject) -> None:
-    """Measured in the worker, imports included. A factor of 4 either way and 20 s are allowed, or what ``accuracy`` says."""
+    """Measured in the worker, imports included. A factor of 4 and 20 s are allowed, or what ``accuracy`` says."""
     _compare(subject, "seconds")
 
 
 @check("estimate-memory", "takes about the memory that it estimates")
 def estimate_memory(subject: Subject) -> None:
-    """The peak of the worker's resident memory. A factor of 2 either way and 256 MB are allowed, or what ``accuracy`` says."""
+    """The peak of the worker's resident memory. A factor of 2 and 256 MB are allowed, or what ``accuracy`` says."""
     _compare(subject, "peak_bytes")
 
 
 @check("estimate-bytes", "leaves about the bytes that it estimates")
 def estimate_bytes(subject: Subject) -> None:
-    """All outputs together. A factor of 1.5 either way and 64 kB are allowed, or what ``accuracy`` says."""
+    """All outputs together. A factor of 1.5 and 64 kB are allowed, or what ``accuracy`` says."""
     _compare(subject, "bytes")
 
 
@@ -149,7 +150,7 @@ def _compare(subject: Subject, number: str) -> None:
     if not low <= measured <= high:
         raise Fault(
             f"it takes {measured:.3g} {_UNITS[number]} where it estimated {stated:.3g}",
-            f"mend the estimate, or say how far it may be off: accuracy = {{{number!r}: {_needed(measured, stated):.0f}}}",
+            f"mend the estimate, or declare accuracy = {{{number!r}: {_needed(measured, stated):.0f}}}",
         )
 
 
@@ -179,7 +180,7 @@ def _is_foreign(subject: Subject, error: KistackError) -> bool:
 
 @check("failure-told", "fails, with the names of stage and plugin or of the file, when its input is gone")
 def failure_told(subject: Subject) -> None:
-    """The first input that it reads by itself is replaced by an empty folder: it must fail, and the error must say where.
+    """The first input that it reads by itself is replaced by an empty folder: it must fail, and say where.
 
     A stage that catches everything and reports success leaves an artifact that misleads everyone after it.
     """

@@ -7,18 +7,20 @@ import time
 
 from kistack.domain.artifacts import Type
 from kistack.errors import KistackError, StoreError
-from kistack.evaluation.scoring import read_scores
+from kistack.evaluation.scoring import Scores, read_scores
 from kistack.plugins.builtins import read_jsonl
 from kistack.testing.findings import Fault, Skip, check
-from kistack.testing.subject import Subject, bytes_of
+from kistack.testing.specimens import bytes_of
+from kistack.testing.subject import Subject
 
 _FOREIGN = ("no-such-scheme:x/y", "", "/no/such/folder/anywhere", "hub:org/name")
 _CLAIM_SECONDS = 0.1
+_MISSING = "-that-is-not-there"
 
 
 @check("scores-readable", "leaves scores that are finite, within their intervals, and one per answer", "evaluate")
 def scores_readable(subject: Subject) -> None:
-    """NaN must be given to ``Scores`` as a failed item, which then counts as the worst there is, never averaged away."""
+    """NaN must be given to ``Scores`` as a failed item, which counts as the worst there is, never averaged away."""
     answers = subject.given.get("answers", ())
     count = sum(1 for _ in read_jsonl(answers[0].path / "answers.jsonl")) if answers else None
     for artifact in subject.made.values():
@@ -26,27 +28,33 @@ def scores_readable(subject: Subject) -> None:
             scores = read_scores(artifact.path)
         except StoreError as error:
             raise Fault(error.message, "write it with kistack.evaluation.scoring.Scores") from error
-        for metric, values in scores.items.items():
-            if not all(math.isfinite(v) for v in values):
-                raise Fault(f"metric {metric!r} has an item that is no number (NaN or infinite)", "use Scores.add_mean")
-            if count is not None and len(values) != count:
-                raise Fault(
-                    f"metric {metric!r} has {len(values)} numbers for {count} answers", "one per answer, in order"
-                )
-        for metric, total in scores.totals.items():
-            if not all(math.isfinite(v) for v in (total.value, total.low, total.high)):
-                raise Fault(f"metric {metric!r} is no number (NaN or infinite)", "use Scores.add_total: it says why")
-            if not total.low - 1e-9 <= total.value <= total.high + 1e-9:
-                raise Fault(f"metric {metric!r} lies outside its interval", "low <= value <= high")
-        if not scores.totals and not scores.unavailable:
-            raise Fault("it leaves no metric and no reason", "add a metric, or unavailable[metric] = reason")
-        if both := sorted(scores.totals.keys() & scores.unavailable.keys()):
-            raise Fault(f"metric {both[0]!r} is both there and unavailable", "decide")
+        _check_items(scores, count)
+        _check_totals(scores)
 
 
-@check("metrics-own", "gives metrics that no other installed evaluator gives", "evaluate")
-def metrics_own(subject: Subject) -> None:
-    """Two evaluators of one metric make a run fail; those that were run for other specimens are compared by name."""
+def _check_items(scores: Scores, count: int | None) -> None:
+    for metric, values in scores.items.items():
+        if not all(math.isfinite(v) for v in values):
+            raise Fault(f"metric {metric!r} has an item that is no number (NaN or infinite)", "use Scores.add_mean")
+        if count is not None and len(values) != count:
+            raise Fault(f"metric {metric!r} has {len(values)} numbers for {count} answers", "one per answer, in order")
+
+
+def _check_totals(scores: Scores) -> None:
+    for metric, total in scores.totals.items():
+        if not all(math.isfinite(v) for v in (total.value, total.low, total.high)):
+            raise Fault(f"metric {metric!r} is no number (NaN or infinite)", "use Scores.add_total: it says why")
+        if not total.low - 1e-9 <= total.value <= total.high + 1e-9:
+            raise Fault(f"metric {metric!r} lies outside its interval", "low <= value <= high")
+    if not scores.totals and not scores.unavailable:
+        raise Fault("it leaves no metric and no reason", "add a metric, or unavailable[metric] = reason")
+    if both := sorted(scores.totals.keys() & scores.unavailable.keys()):
+        raise Fault(f"metric {both[0]!r} is both there and unavailable", "decide")
+
+
+@check("metrics-named", "names its metrics in lower case", "evaluate")
+def metrics_named(subject: Subject) -> None:
+    """Metrics are named in scenarios, plans and reports: letters, digits, ``_`` and ``@``."""
     names = {m for a in subject.made.values() for m in read_scores(a.path).totals}
     for name in names:
         if not name or not name.replace("_", "").replace("@", "").isalnum() or name != name.lower():
@@ -73,7 +81,7 @@ def claims_its_own(subject: Subject) -> None:
 
 @check("inspects-the-same", "says before it runs what it then leaves", "source")
 def inspects_the_same(subject: Subject) -> None:
-    """``inspect`` decides limits and keys: identity, format and sizes must hold of what ``run`` left, and twice be the same."""
+    """``inspect`` decides limits and keys: identity, format and sizes must hold of what ``run`` leaves."""
     try:
         found = subject.stage.inspect(subject.resolved)
     except KistackError as error:
@@ -98,23 +106,18 @@ def missing_named(subject: Subject) -> None:
         raise Skip("its settings have no reference")
     if subject.traits.network:
         raise Skip("it would ask the network")
-    missing = f"{reference}-that-is-not-there"
+    claimed = subject.stage.claims(f"{reference}{_MISSING}")
+    if claimed is None:
+        raise Skip("it claims only what is there")
     try:
-        claimed = subject.stage.claims(missing)
-        if claimed is None:
-            raise Skip("it claims only what is there")
         subject.stage.inspect(claimed)
     except KistackError as error:
-        if "that-is-not-there" not in error.message:
+        if _MISSING not in error.message:
             raise Fault(f"of a missing model it says: {error.message}", "name the reference") from error
-    except Skip:
-        raise
+        return
     except Exception as error:
-        raise Fault(
-            f"of a missing model it raised {type(error).__name__}: {error}", "raise ModelError(what, remedy)"
-        ) from error
-    else:
-        raise Fault("it describes a model that is not there", "raise ModelError(what, remedy)")
+        raise Fault(f"of a missing model it raised {type(error).__name__}", "raise ModelError(what, remedy)") from error
+    raise Fault("it describes a model that is not there", "raise ModelError(what, remedy)")
 
 
 @check("facts-for-the-profile", "leaves facts that are numbers, and says how they were measured", "profile")

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from kistack.testing.findings import Fault, Skip, check
-from kistack.testing.rehearsal import QUESTIONS
+from kistack.testing.rehearsal import MOST_TOKENS, QUESTIONS
 from kistack.testing.subject import Subject
 
 
@@ -41,13 +41,14 @@ def gives_what_it_says(subject: Subject) -> None:
     """``Opens.gives`` decides which metrics run: what is named must work, what is left out is never called."""
     for form, tried, gives in _found(subject, "model"):
         for able in gives:
-            if "error" in (tried.get(able) if isinstance(tried.get(able), dict) else {}):
-                raise Fault(f"{form}: {able} raised {tried[able]['error']}", f"mend it, or leave {able!r} out of gives")
+            answer = tried.get(able)
+            if isinstance(answer, dict) and "error" in answer:
+                raise Fault(f"{form}: {able} raised {answer['error']}", f"mend it, or leave {able!r} out of gives")
 
 
 @check("answers-each", "answers every prompt, in order, within the tokens it is given")
 def answers_each(subject: Subject) -> None:
-    """``generate`` gives one completion per prompt with true counts, tells ``on_done``, and a batch says what each says alone."""
+    """One completion per prompt with true counts; ``on_done`` is told; a batch says what each says alone."""
     for form, tried, gives in _found(subject, "model"):
         if "generate" not in gives or not isinstance(tried["generate"], list):
             continue
@@ -59,7 +60,7 @@ def answers_each(subject: Subject) -> None:
         for one in made:
             if not isinstance(one, dict):
                 raise Fault(f"{form}: generate returns {one}", "return kistack.plugins.sessions.Completion")
-            if not (0 <= one["new_tokens"] <= 4 and one["prompt_tokens"] > 0 and one["seconds"] >= 0):
+            if not (0 <= one["new_tokens"] <= MOST_TOKENS and one["prompt_tokens"] > 0 and one["seconds"] >= 0):
                 raise Fault(f"{form}: a completion says {one}", "max_new_tokens bounds new_tokens; count what was read")
         if not tried["done"] or tried["done"][-1] != len(QUESTIONS):
             raise Fault(f"{form}: on_done was told {tried['done']}", "call on_done with the number of prompts finished")
@@ -95,7 +96,7 @@ def likelihoods(subject: Subject) -> None:
 
 @check("finds", "finds passages with text and document, best first, the same alone and together")
 def finds(subject: Subject) -> None:
-    """Three questions are searched together and alone: lists of ``Passage``, scores that do not rise, none for no query."""
+    """Three questions are searched together and alone: lists of ``Passage``, scores that do not rise."""
     for form, tried, _ in _found(subject, "index"):
         if tried["none"] != []:
             raise Fault(f"{form}: a search for nothing finds {tried['none']!r}", "one list per query")
@@ -104,20 +105,22 @@ def finds(subject: Subject) -> None:
                 f"{form}: {len(tried['together'])} lists for {len(QUESTIONS)} queries", "one list per query, in order"
             )
         for passages in tried["together"]:
-            for passage in passages:
-                if not isinstance(passage, dict):
-                    raise Fault(f"{form}: search returns {passage}", "return kistack.domain.prompt.Passage")
-                if not passage["text"] or not passage["document"]:
-                    raise Fault(
-                        f"{form}: passage {passage['id']!r} has no text or no document", "fill text and document"
-                    )
-            scores = [p["score"] for p in passages]
-            if not all(math.isfinite(s) for s in scores):
-                raise Fault(f"{form}: a score is no number (NaN or infinite)", "score with finite numbers")
-            if scores != sorted(scores, reverse=True):
-                raise Fault(f"{form}: scores rise: {scores}", "best first; a larger score is better")
+            _check_passages(form, passages)
         if tried["alone"] != tried["together"]:
             raise Fault(f"{form}: a query finds other passages alone than in a batch", "break ties by id")
+
+
+def _check_passages(form: str, passages: list[Any]) -> None:
+    for passage in passages:
+        if not isinstance(passage, dict):
+            raise Fault(f"{form}: search returns {passage}", "return kistack.domain.prompt.Passage")
+        if not passage["text"] or not passage["document"]:
+            raise Fault(f"{form}: passage {passage['id']!r} has no text or no document", "fill text and document")
+    scores = [p["score"] for p in passages]
+    if not all(math.isfinite(s) for s in scores):
+        raise Fault(f"{form}: a score is no number (NaN or infinite)", "score with finite numbers")
+    if scores != sorted(scores, reverse=True):
+        raise Fault(f"{form}: scores rise: {scores}", "best first; a larger score is better")
 
 
 @check("finds-what-is-there", "finds the document that says what is asked", "retrieve")

@@ -14,7 +14,7 @@ from kistack.testing.findings import Fault, Skip, check
 from kistack.testing.lightness import as_json
 from kistack.testing.subject import Subject
 
-#: Longest that one call of a pure method may take. Sixteen combinations times all suggestions are judged in two seconds.
+#: Longest that a call of a pure method may take: 16 combinations times all suggestions are judged in two seconds.
 CALL_SECONDS = 0.02
 _PURE = ("traits", "suggest", "resolve", "estimate", "serving")
 #: What doubles with its input; the rest (tokens per item, passages per question) stays as it is.
@@ -65,7 +65,7 @@ def _check_finite(found: Estimate, what: str) -> None:
 
 @check("estimate-pure", "gives the same answers twice, and changes nothing it is given")
 def estimate_pure(subject: Subject) -> None:
-    """The advice keeps and shares answers; an estimate that depends on the clock or on what was asked before misleads."""
+    """The advice keeps and shares answers; one that depends on the clock or on what was asked before misleads."""
     _must_run(subject)
     types, profile = subject.types, subject.profile
     before = (as_json(profile.to_json()), as_json([dict(t.facts) for t in types.values()]))

@@ -8,7 +8,8 @@ import re
 from kistack.execution.events import Progress
 from kistack.storage.hashing import digest_of, survey, walk
 from kistack.testing.findings import Fault, Skip, check
-from kistack.testing.subject import LONGEST_SECONDS, Subject, bytes_of
+from kistack.testing.specimens import bytes_of
+from kistack.testing.subject import LONGEST_SECONDS, Subject
 from kistack.testing.trial import Tried
 
 #: A run that takes longer says how far it is.
@@ -65,7 +66,7 @@ def outputs_as_declared(subject: Subject) -> None:
 
 @check("inputs-untouched", "leaves the files of its inputs as they were")
 def inputs_untouched(subject: Subject) -> None:
-    """Inputs are kept under the digest of their bytes and shared by other steps: digests before and after must agree."""
+    """Inputs are kept under the digest of their bytes and shared by other steps: digests must stay as they are."""
     if not subject.runs:
         raise Skip("it only opens")
     subject.first  # noqa: B018 - runs it

@@ -16,8 +16,8 @@ from kistack.testing.subject import Subject
 _MOST_SUGGESTED = 16
 #: Names of settings that measure something, and words that say in what.
 _QUANTITIES = {
-    "age", "budget", "bytes", "context", "delay", "interval", "latency", "length", "memory", "period", "seconds", "size",
-    "time", "timeout", "tokens", "wait",
+    "age", "budget", "bytes", "context", "delay", "interval", "latency", "length", "memory", "period", "seconds",
+    "size", "time", "timeout", "tokens", "wait",
 }  # fmt: skip
 _UNITS = re.compile(
     r"\b(seconds?|minutes?|hours?|days?|ms|milliseconds?|bytes?|[KMGT]i?B|tokens?|characters?|letters?|words?|sentences?"
@@ -28,7 +28,7 @@ _UNITS = re.compile(
 
 @check("settings-documented", "describes every setting")
 def settings_documented(subject: Subject) -> None:
-    """The description is the help of the command line, the label of the wizard's form and a row of the documentation."""
+    """The description is the help of the command line, the label of the wizard's form and a row of the docs."""
     for name, field in subject.stage.Settings.model_fields.items():
         if not (field.description or "").strip():
             raise Fault(f"setting {name!r} has no description", f"{name}: … = Field(…, description='what it decides')")
@@ -76,7 +76,7 @@ def settings_round_trip(subject: Subject) -> None:
 
 @check("settings-strict", "refuses unknown settings and keeps those given from being changed")
 def settings_strict(subject: Subject) -> None:
-    """A misspelt setting must not pass as if it had been taken; a key is computed from settings that stay as they are."""
+    """A misspelt setting must not pass as if it had been taken; a key is computed from settings that stay."""
     found = subject.settings
     try:
         type(found).model_validate({**found.model_dump(), "no_such_setting": 1})

@@ -18,7 +18,7 @@ _GIVES = {"model": {"generate", "stream", "loglikelihood"}, "index": {"search"}}
 
 @check("traits-well-formed", "has traits in which every name means something")
 def traits_well_formed(subject: Subject) -> None:
-    """Facets are from the one registry, and ports, outs and patterns that are named exist: a typing error matches nothing."""
+    """Facets are from the one registry, and ports and outs that are named exist: a typing error matches nothing."""
     call = subject.calls["traits"]
     if "error" in call:
         raise Fault(f"traits raised {call['error']}", "traits must answer for any valid settings")
@@ -29,6 +29,23 @@ def traits_well_formed(subject: Subject) -> None:
 
 
 def _faults(found: Traits) -> Iterator[str]:
+    yield from _port_faults(found)
+    yield from _out_faults(found)
+    for pattern in (*found.before, *found.after, *found.excludes):
+        if not _PATTERN.fullmatch(pattern):
+            yield f"{pattern!r} is no pattern of stage names"
+    for one, other, facet in found.agree:
+        if facet not in FACETS or not {one, other} <= set(found.consumes):
+            yield f"agree {(one, other, facet)!r} names no two ports and a facet"
+    ports = {"", *found.consumes}
+    yield from (f"a need names port {n.port!r}, which there is not" for n in found.needs if n.port not in ports)
+    for opens in found.opens:
+        unknown = set(opens.gives) - _GIVES.get(opens.kind, set(opens.gives))
+        if unknown or not opens.gives:
+            yield f"opening {opens.kind} gives {', '.join(sorted(unknown)) or 'nothing'}"
+
+
+def _port_faults(found: Traits) -> Iterator[str]:
     for name, port in found.consumes.items():
         yield from (
             f"port {name!r} asks for {key!r}, which is no facet"
@@ -39,6 +56,9 @@ def _faults(found: Traits) -> Iterator[str]:
             yield f"port {name!r} has a where but no hint"
         if port.gives and not port.opened:
             yield f"port {name!r} asks for {port.gives[0]} but is not opened"
+
+
+def _out_faults(found: Traits) -> Iterator[str]:
     for name, out in found.produces.items():
         yield from (f"out {name!r} sets {key!r}, which is no facet" for key in out.set if key not in FACETS)
         yield from (
@@ -48,19 +68,6 @@ def _faults(found: Traits) -> Iterator[str]:
         )
         if not out.format and not out.like:
             yield f"out {name!r} has no format"
-    for pattern in (*found.before, *found.after, *found.excludes):
-        if not _PATTERN.fullmatch(pattern):
-            yield f"{pattern!r} is no pattern of stage names"
-    for one, other, facet in found.agree:
-        if facet not in FACETS or not {one, other} <= set(found.consumes):
-            yield f"agree {(one, other, facet)!r} names no two ports and a facet"
-    yield from (
-        f"a need names port {n.port!r}, which there is not" for n in found.needs if n.port not in {"", *found.consumes}
-    )
-    for opens in found.opens:
-        unknown = set(opens.gives) - _GIVES.get(opens.kind, set(opens.gives))
-        if unknown or not opens.gives:
-            yield f"opening {opens.kind} gives {', '.join(sorted(unknown)) or 'nothing'}"
 
 
 @check("traits-under-suggestions", "has traits under every settings it suggests")
@@ -100,7 +107,7 @@ def order_honest(subject: Subject) -> None:
 
 @check("exclusions-refused", "is refused by the composer where its traits exclude what it is given")
 def exclusions_refused(subject: Subject) -> None:
-    """Every port with a ``where`` is offered something that it excludes, and every pattern a line of descent that breaks it.
+    """Every port with a ``where`` is offered something that it excludes, every pattern a line that breaks it.
 
     The composer must refuse each with the stage's own hint: this is how a user learns what to do instead.
     """
