@@ -12,11 +12,12 @@ from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, host, workspace_at
 from kistack.errors import StoreError
 from kistack.plugins import API_VERSION
+from kistack.plugins.creating import KINDS, create_plugin
 from kistack.reporting.blocks import Block, Bullets, Heading, Paragraph, Table
 from kistack.reporting.numbers import DASH, shown
 
 models = typer.Typer(no_args_is_help=True, help="Models that a scenario or the demo names.")
-plugins = typer.Typer(no_args_is_help=True, help="Installed plugins and their stages.")
+plugins = typer.Typer(invoke_without_command=True, help="Installed plugins and their stages; how to make one.")
 store = typer.Typer(no_args_is_help=True, help="What kistack keeps in .kistack/store.")
 
 
@@ -79,6 +80,13 @@ def models_fetch(
         out.say(f"{what}: {stage.name}, {shown(found.fact('params'))} parameters, {shown(found.fact('bytes'), 'B')}")
 
 
+@plugins.callback()
+def plugins_main(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Installed plugins and their stages; how to make one."""
+    if context.invoked_subcommand is None:
+        plugins_list(as_json=as_json)
+
+
 @plugins.command("list")
 def plugins_list(*, as_json: JsonOption = False) -> None:
     """Every plugin with its state, its stages, and what is wrong with it."""
@@ -108,6 +116,20 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
         "clashes": {name: list(who) for name, who in loaded.clashes.items()},
     }
     out.result(page, document, as_json=as_json)
+
+
+@plugins.command("new")
+def plugins_new(
+    name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
+    *,
+    kind: Annotated[str, typer.Option("--kind", help=f"What it brings: {', '.join(KINDS)}.")],
+    into: Annotated[Path, typer.Option("--into", help="Folder in which the package's folder is made.")] = Path(),
+) -> None:
+    """Write a complete plugin package with one working stage: install it, test it, then make it yours."""
+    made = create_plugin(name, kind, into, taken=host().stages)
+    root = next(p for p in made if p.name == "pyproject.toml").parent
+    out.text("\n".join(str(path) for path in made))
+    out.say(f"next: pip install -e {root}[test], then pytest {root} and kistack plugins list")
 
 
 @store.command("du")

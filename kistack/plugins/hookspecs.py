@@ -109,7 +109,7 @@ def kistack_run_finished(record: RunRecord) -> None:
 
 
 @hookspec
-def kistack_make_specimen(kind: str, format: str, folder: Path) -> Artifact | None:  # type: ignore[empty-body]  # noqa: A002
+def kistack_make_specimen(kind: str, format: str, folder: Path) -> Artifact | None:  # noqa: A002
     """For tests only: a tiny artifact of a kind and format that this plugin brings, written into the empty ``folder``.
 
     None where it is not this plugin's. An empty ``format`` asks for any.

@@ -47,7 +47,7 @@ def test_what_is_expected_with_a_reason_passes_and_is_told_in_the_report():
 
 
 def test_an_expectation_that_is_not_met_any_more_fails():
-    with pytest.raises(ConformanceError, match="expected to fail .*, and did not"):
+    with pytest.raises(ConformanceError, match=r"expected to fail .*, and did not"):
         check("retrieve/mutating", only=CHEAP, expected={"described": "once it had no summary"})
 
 

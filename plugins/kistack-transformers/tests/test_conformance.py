@@ -16,9 +16,16 @@ def test_a_source_of_packages_keeps_it(model_folder, tmp_path, monkeypatch):
     package = tmp_path / "site" / "tiny_weights"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
+    about = package.parent / "tiny_weights-1.0.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.4\nName: tiny-weights\nVersion: 1.0\nLicense-Expression: MIT\n")
     (package / "model").symlink_to(model_folder)
     monkeypatch.syspath_prepend(package.parent)
-    check_stage("source/package", settings={"reference": "package:tiny_weights/model"})
+    check_stage(
+        "source/package",
+        settings={"reference": "package:tiny_weights/model"},
+        expected={"resolves": "dtype: auto says nothing of a folder, in which nothing is unpacked"},
+    )
 
 
 def test_a_source_of_the_hub_keeps_it(model_folder, tmp_path, monkeypatch):
