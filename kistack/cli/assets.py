@@ -10,7 +10,7 @@ import typer
 
 from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, host, workspace_at
-from kistack.errors import StoreError
+from kistack.errors import InputError, PluginError, StoreError
 from kistack.plugins import API_VERSION
 from kistack.plugins.creating import KINDS, create_plugin
 from kistack.reporting.blocks import Block, Bullets, Heading, Paragraph, Table
@@ -130,6 +130,49 @@ def plugins_new(
     root = next(p for p in made if p.name == "pyproject.toml").parent
     out.text("\n".join(str(path) for path in made))
     out.say(f"next: pip install -e {root}[test], then pytest {root} and kistack plugins list")
+
+
+@plugins.command("check")
+def plugins_check(
+    plugin: Annotated[str, typer.Argument(help="The plugin, or its distribution: see kistack plugins list.")],
+    *,
+    stage: Annotated[str, typer.Option("--stage", help="One stage of it only.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the stages of a plugin to the contract, on tiny inputs; takes seconds to minutes."""
+    from kistack.testing import ConformanceError, check_stage, stages_of
+
+    try:
+        names = [n for n in stages_of(plugin) if stage in {"", n}]
+    except LookupError as error:
+        raise InputError(str(error), "see: kistack plugins list") from error
+    if not names:
+        raise InputError(f"plugin {plugin} has no stage {stage!r}", "see: kistack plugins list")
+    reports = []
+    for name in names:
+        out.say(f"checking {name}")
+        try:
+            reports.append(check_stage(name))
+        except ConformanceError as error:
+            reports.append(error.report)
+    statuses = ("passed", "expected", "skipped", "failed")
+    counts = tuple((r.stage, *(str(sum(x.status == s for x in r.results)) for s in statuses)) for r in reports)
+    page: list[Block] = [
+        Heading(f"The contract, kept by {plugin}", 1),
+        Table(("stage", *statuses), counts, frozenset({1, 2, 3, 4})),
+    ]
+    faults = [(r.stage, x) for r in reports for x in r.results if x.status == "failed"]
+    if faults:
+        lines = tuple(f"{name}: {x.check.name}: {x.message} (remedy: {x.remedy})" for name, x in faults)
+        page += [Heading("Not kept"), Bullets(lines)]
+    rows = [
+        {"stage": r.stage, "check": x.check.name, "status": x.status, "message": x.message, "remedy": x.remedy}
+        for r in reports
+        for x in r.results
+    ]
+    out.result(page, {"schema": 1, "results": rows}, as_json=as_json)
+    if failed := [r.stage for r in reports if r.of("failed")]:
+        raise PluginError(f"{', '.join(failed)} do not keep the contract", "mend what is listed")
 
 
 @store.command("du")

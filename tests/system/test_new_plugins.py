@@ -14,7 +14,11 @@ SCENARIO = """\
 schema: 1
 name: bridges
 task: {{kind: facts, metric: contained}}
-knowledge: {{corpus: {{path: documents, licence: CC0-1.0}}, pairs: pairs.jsonl, split: {{by: declared}}, changes: 1%/day}}
+knowledge:
+  corpus: {{path: documents, licence: CC0-1.0}}
+  pairs: pairs.jsonl
+  split: {{by: declared}}
+  changes: 1%/day
 models: {{base: "made-source:{notes}"}}
 """
 
@@ -168,9 +172,8 @@ BREAKING = {
 
             def traits(self, settings):
                 print("asked")
-                return Traits(
-                    consumes={"corpus": Port(kind="corpus")}, produces={"index": Out(kind="index", format="x", serve=True)}
-                )
+                index = Out(kind="index", format="x", serve=True)
+                return Traits(consumes={"corpus": Port(kind="corpus")}, produces={"index": index})
 
             def estimate(self, settings, profile, inputs):
                 return Estimate({"seconds": float("nan")}, {"index": {"bytes": float("nan")}})
