@@ -15,8 +15,9 @@ from typing import Any
 from kistack.bundle.installed import Extra, Library, distributions, libraries, missing_extras, version_of
 from kistack.domain.scenario import Scenario, load_scenario
 from kistack.errors import KistackError
+from kistack.plugins import API_VERSION
 from kistack.plugins.host import Host
-from kistack.plugins.stages import API_VERSION, TECHNIQUES
+from kistack.plugins.stages import TECHNIQUES
 from kistack.profiling.drivers import has_driver, list_gpus
 from kistack.profiling.hardware import System, cores, disk, instruction_sets, memory, processor
 from kistack.profiling.models import claim

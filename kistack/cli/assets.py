@@ -10,12 +10,14 @@ import typer
 
 from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, host, workspace_at
-from kistack.errors import StoreError
+from kistack.errors import InputError, PluginError, StoreError
+from kistack.plugins import API_VERSION
+from kistack.plugins.creating import KINDS, create_plugin
 from kistack.reporting.blocks import Block, Bullets, Heading, Paragraph, Table
 from kistack.reporting.numbers import DASH, shown
 
 models = typer.Typer(no_args_is_help=True, help="Models that a scenario or the demo names.")
-plugins = typer.Typer(no_args_is_help=True, help="Installed plugins and their stages.")
+plugins = typer.Typer(invoke_without_command=True, help="Installed plugins and their stages; how to make one.")
 store = typer.Typer(no_args_is_help=True, help="What kistack keeps in .kistack/store.")
 
 
@@ -78,6 +80,13 @@ def models_fetch(
         out.say(f"{what}: {stage.name}, {shown(found.fact('params'))} parameters, {shown(found.fact('bytes'), 'B')}")
 
 
+@plugins.callback()
+def plugins_main(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Installed plugins and their stages; how to make one."""
+    if context.invoked_subcommand is None:
+        plugins_list(as_json=as_json)
+
+
 @plugins.command("list")
 def plugins_list(*, as_json: JsonOption = False) -> None:
     """Every plugin with its state, its stages, and what is wrong with it."""
@@ -86,8 +95,12 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
     page: list[Block] = [Heading("Plugins", 1), Table(("plugin", "distribution", "version", "state", "stages"), rows)]
     if loaded.problems:
         page += [Heading("Problems"), Bullets(loaded.problems)]
+    notes = tuple(f"plugin {p.name}: {note}" for p in loaded.plugins for note in p.notes)
+    if notes:
+        page += [Heading("For their authors"), Bullets(notes)]
     document = {
         "schema": 1,
+        "api": API_VERSION,
         "plugins": [
             {
                 "name": p.name,
@@ -96,12 +109,70 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
                 "state": p.state,
                 "stages": list(p.stages),
                 "errors": list(p.errors),
+                "notes": list(p.notes),
             }
             for p in loaded.plugins
         ],
         "clashes": {name: list(who) for name, who in loaded.clashes.items()},
     }
     out.result(page, document, as_json=as_json)
+
+
+@plugins.command("new")
+def plugins_new(
+    name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
+    *,
+    kind: Annotated[str, typer.Option("--kind", help=f"What it brings: {', '.join(KINDS)}.")],
+    into: Annotated[Path, typer.Option("--into", help="Folder in which the package's folder is made.")] = Path(),
+) -> None:
+    """Write a complete plugin package with one working stage: install it, test it, then make it yours."""
+    made = create_plugin(name, kind, into, taken=host().stages)
+    root = next(p for p in made if p.name == "pyproject.toml").parent
+    out.text("\n".join(str(path) for path in made))
+    out.say(f"next: pip install -e {root}[test], then pytest {root} and kistack plugins list")
+
+
+@plugins.command("check")
+def plugins_check(
+    plugin: Annotated[str, typer.Argument(help="The plugin, or its distribution: see kistack plugins list.")],
+    *,
+    stage: Annotated[str, typer.Option("--stage", help="One stage of it only.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the stages of a plugin to the contract, on tiny inputs; takes seconds to minutes."""
+    from kistack.testing import ConformanceError, check_stage, stages_of
+
+    try:
+        names = [n for n in stages_of(plugin) if stage in {"", n}]
+    except LookupError as error:
+        raise InputError(str(error), "see: kistack plugins list") from error
+    if not names:
+        raise InputError(f"plugin {plugin} has no stage {stage!r}", "see: kistack plugins list")
+    reports = []
+    for name in names:
+        out.say(f"checking {name}")
+        try:
+            reports.append(check_stage(name))
+        except ConformanceError as error:
+            reports.append(error.report)
+    statuses = ("passed", "expected", "skipped", "failed")
+    counts = tuple((r.stage, *(str(sum(x.status == s for x in r.results)) for s in statuses)) for r in reports)
+    page: list[Block] = [
+        Heading(f"The contract, kept by {plugin}", 1),
+        Table(("stage", *statuses), counts, frozenset({1, 2, 3, 4})),
+    ]
+    faults = [(r.stage, x) for r in reports for x in r.results if x.status == "failed"]
+    if faults:
+        lines = tuple(f"{name}: {x.check.name}: {x.message} (remedy: {x.remedy})" for name, x in faults)
+        page += [Heading("Not kept"), Bullets(lines)]
+    rows = [
+        {"stage": r.stage, "check": x.check.name, "status": x.status, "message": x.message, "remedy": x.remedy}
+        for r in reports
+        for x in r.results
+    ]
+    out.result(page, {"schema": 1, "results": rows}, as_json=as_json)
+    if failed := [r.stage for r in reports if r.of("failed")]:
+        raise PluginError(f"{', '.join(failed)} do not keep the contract", "mend what is listed")
 
 
 @store.command("du")

@@ -10,6 +10,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from kistack.domain.advice import Candidate, Reason
+    from kistack.domain.artifacts import Artifact
     from kistack.domain.facts import Profile
     from kistack.domain.records import RunRecord
     from kistack.domain.scenario import Scenario
@@ -111,3 +112,14 @@ def kistack_step_failed(run: str, use: str, key: str, error: str) -> None:
 @hookspec
 def kistack_run_finished(record: RunRecord, scenario: Scenario, folder: Path) -> None:
     """A run ended, well or not; its record, plan, facts, events and bundle lie in ``folder``."""
+
+
+# --- tests
+
+
+@hookspec
+def kistack_make_specimen(kind: str, format: str, folder: Path) -> Artifact | None:  # noqa: A002
+    """For tests only: a tiny artifact of a kind and format that this plugin brings, written into the empty ``folder``.
+
+    None where it is not this plugin's. An empty ``format`` asks for any.
+    """

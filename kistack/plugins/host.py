@@ -9,9 +9,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
@@ -21,10 +20,12 @@ import pluggy
 
 from kistack.errors import InputError, KistackError, PluginError
 from kistack.plugins import builtins, hookspecs
+from kistack.plugins.loading import Loading, harmless, register
 from kistack.plugins.stages import Settings, Stage, Traits
 
 if TYPE_CHECKING:
     from kistack.domain.advice import Candidate, Reason
+    from kistack.domain.artifacts import Artifact
     from kistack.domain.facts import Profile
 
 ENTRY_POINT_GROUP = "kistack"
@@ -48,7 +49,10 @@ _REGISTRATIONS: dict[str, str | None] = {
 
 @dataclass(frozen=True, slots=True)
 class PluginState:
-    """One plugin: its state is ``ok``, ``failed`` or ``disabled``; ``errors`` say what was wrong with it."""
+    """One plugin: its state is ``ok``, ``failed`` or ``disabled``; ``errors`` say what was wrong with it.
+
+    ``seconds`` it took to import, ``notes`` are what its author should mend before the next version of kistack.
+    """
 
     name: str
     distribution: str = ""
@@ -57,6 +61,7 @@ class PluginState:
     errors: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +72,10 @@ class Entry:
     plugin: str
 
 
-@dataclass
-class _Loading:
-    name: str
-    distribution: str = ""
-    version: str = ""
-    seconds: float = 0.0
-    errors: list[str] = field(default_factory=list)
-    disabled: bool = False
-    stages: list[str] = field(default_factory=list)
-
-
 class Host:
     """Loaded plugins and what they registered. Make one with ``load_host``."""
 
-    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[_Loading]) -> None:
+    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Loading]) -> None:
         self._manager = manager
         self._loading = {p.name: p for p in plugins}
         self.stages: dict[str, Entry] = {}
@@ -98,7 +92,14 @@ class Host:
             state = "disabled" if p.disabled else "failed" if p.errors else "ok"
             states.append(
                 PluginState(
-                    p.name, p.distribution, p.version, state, tuple(p.errors), tuple(sorted(p.stages)), p.seconds
+                    name=p.name,
+                    distribution=p.distribution,
+                    version=p.version,
+                    state=state,
+                    errors=tuple(p.errors),
+                    stages=tuple(sorted(p.stages)),
+                    seconds=p.seconds,
+                    notes=tuple(p.notes),
                 )
             )
         return tuple(states)
@@ -181,7 +182,8 @@ class Host:
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
         """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name."""
         try:
-            return call()
+            with harmless():
+                return call()
         except KistackError:
             raise
         except Exception as error:
@@ -219,6 +221,11 @@ class Host:
         hooks = (self._manager.hook.kistack_run_started, self._manager.hook.kistack_run_finished)
         return {impl.plugin_name for hook in hooks for impl in hook.get_hookimpls()}
 
+    def make_specimen(self, kind: str, form: str, folder: Path) -> Artifact | None:
+        """A tiny artifact for tests from the first plugin that offers one; None where none does."""
+        found = self._each("kistack_make_specimen", kind=kind, format=form, folder=folder)
+        return found[0][1] if found else None
+
     def call(self, hook: str, **arguments: Any) -> list[str]:
         """Call a lifecycle hook of every plugin; returns one line for each that raised."""
         before = {n: len(p.errors) for n, p in self._loading.items()}
@@ -231,7 +238,8 @@ class Host:
         for impl in getattr(self._manager.hook, hook).get_hookimpls():
             plugin = self._loading[impl.plugin_name]
             try:
-                result = impl.function(**{a: arguments[a] for a in impl.argnames})
+                with harmless():
+                    result = impl.function(**{a: arguments[a] for a in impl.argnames})
             except KistackError as error:
                 # Raised on purpose, so it reads as what is wrong and what to do, not as a fault of the plugin's code.
                 plugin.errors.append(f"{error.message} ({error.hint})" if error.hint else error.message)
@@ -327,25 +335,25 @@ def load_host(
     if disabled is None:
         disabled = [n.strip() for n in os.environ.get(DISABLE_VARIABLE, "").split(",") if n.strip()]
     off = set(disabled)
-    found: list[_Loading] = []
+    found: list[Loading] = []
 
-    core = _Loading("kistack", "kistack", _own_version())
+    core = Loading("kistack", "kistack", _own_version())
     found.append(core)
-    _register(manager, core, lambda: builtins)
+    register(manager, core, lambda: builtins)
     if entry_points:
         for point in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
             dist = point.dist
-            loading = _Loading(point.name, dist.name if dist else "", dist.version if dist else "")
+            loading = Loading(point.name, dist.name if dist else "", dist.version if dist else "")
             found.append(loading)
             if loading.name in off or "all" in off:
                 loading.disabled = True
             else:
-                _register(manager, loading, point.load)
+                register(manager, loading, point.load)
     for name, plugin in (extra or {}).items():
-        loading = _Loading(name, disabled=name in off)
+        loading = Loading(name, disabled=name in off)
         found.append(loading)
         if not loading.disabled:
-            _register(manager, loading, lambda plugin=plugin: plugin)  # type: ignore[misc]
+            register(manager, loading, lambda plugin=plugin: plugin)  # type: ignore[misc]
     host = Host(manager, found)
     if strict and host.problems:
         raise PluginError(host.problems[0], "mend or uninstall the plugin, or run without --strict")
@@ -356,35 +364,6 @@ def load_host(
 def default_host() -> Host:
     """The host of all installed plugins, loaded once in a process."""
     return load_host()
-
-
-def _register(manager: pluggy.PluginManager, loading: _Loading, load: Callable[[], Any]) -> None:
-    """Import and register one plugin; whatever goes wrong is its own error and leaves no trace in the manager."""
-    start = time.perf_counter()
-    try:
-        plugin = load()
-        manager.register(plugin, name=loading.name)
-        manager.check_pending()
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
-        loading.errors.append(_explain(error))
-        if manager.has_plugin(loading.name):
-            manager.unregister(name=loading.name)
-    finally:
-        loading.seconds = time.perf_counter() - start
-
-
-def _explain(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, pluggy.PluginValidationError):
-        known = [n for n in vars(hookspecs) if n.startswith("kistack_")]
-        unknown = re.search(r"unknown hook '?(\w+)'?", str(error))
-        if unknown:
-            close = difflib.get_close_matches(unknown[1], known, n=1)
-            return f"unknown hook {unknown[1]!r}" + (f": did you mean {close[0]!r}?" if close else "")
-        return " ".join(str(error).split())
-    if isinstance(error, ImportError):
-        return f"cannot be imported: {text}"
-    return text
 
 
 def _own_version() -> str:

@@ -18,9 +18,6 @@ from kistack.domain.artifacts import Artifact, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 
-#: Version of the contract below. Until 1.0 it may still be mended.
-API_VERSION = "0.9"
-
 TECHNIQUES = ("retrieve", "distill", "tune", "quantize")
 
 
@@ -194,6 +191,9 @@ class Stage:
     summary: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
     Settings: ClassVar[type[Settings]] = Settings
+    #: By how much its estimate may be off, as a factor, where that is not what ``kistack.testing`` allows by itself:
+    #: ``seconds``, ``peak_bytes``, ``bytes``.
+    accuracy: ClassVar[Mapping[str, float]] = {}
     #: Settings that matter only when the result is opened (``top_k``): they do not enter the key of the result.
     open_settings: ClassVar[frozenset[str]] = frozenset()
 

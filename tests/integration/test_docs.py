@@ -21,6 +21,7 @@ from kistack.plugins.host import load_host
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "docs" / "plugins.md"
+CONFORMANCE = ROOT / "docs" / "conformance.md"
 README = ROOT / "README.md"
 CLAIMS = ROOT / "docs" / "claims.md"
 
@@ -107,6 +108,28 @@ def test_every_hook_and_every_field_of_the_contract_is_in_the_docs():
             assert re.search(rf"\b{field}\b", text), f"{kind.__name__}.{field}"
     for method in ("traits", "suggest", "resolve", "estimate", "serving", "inspect", "claims", "run", "open"):
         assert f"`{method}" in text, method
+
+
+def test_every_check_is_in_the_docs_with_what_it_demands():
+    from kistack.testing import CHECKS
+
+    rows = re.findall(r"^\| `([a-z-]+)`(?: \((.*?)\))? \| (.*) \|$", CONFORMANCE.read_text(), re.MULTILINE)
+    assert [(n, d, k) for n, k, d in rows] == [(c.name, c.demand, ", ".join(c.kinds)) for c in CHECKS.values()]
+
+
+def test_the_factors_that_the_docs_state_are_those_that_are_allowed():
+    from kistack.testing.checks.honest import FACTORS
+
+    assert FACTORS == {"seconds": 4, "peak_bytes": 2, "bytes": 1.5}
+    assert "by a factor (4, 2 and 1.5, beside" in PLUGINS.read_text()
+
+
+def test_every_fixture_and_every_kind_of_a_new_plugin_is_in_the_docs():
+    from kistack.plugins.creating import KINDS
+    from kistack.testing import fixtures
+
+    text = PLUGINS.read_text()
+    assert all(f"`{name}`" in text for name in (*fixtures.__all__, *KINDS))
 
 
 def test_the_lines_of_the_readme_run_on_a_project(toy_project, toy_host, monkeypatch):

@@ -1,0 +1,5 @@
+"""Waits for something that never comes while it is imported."""
+
+import threading
+
+threading.Event().wait()
