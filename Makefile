@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: demo test coverage test-system browser check lint types layers format clean
+.PHONY: demo test coverage test-system browser reference check lint types layers format clean
 
 # With the binding that gives logits, perplexity and the check of an export are exact.
 EXTRAS_kistack-gguf := [logits]
@@ -40,6 +40,10 @@ browser: $(STAMP)
 	command -v chromium >/dev/null \
 		|| { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 		|| $(BIN)/playwright install chromium
+
+# The pages of docs/ that are written from the code; a test compares them with it.
+reference: $(STAMP)
+	PYTHONPATH=docs/tools $(BIN)/python -m kistack_docs
 
 test-system: browser
 	$(TESTS) -n auto --dist loadfile -m system
