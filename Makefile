@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: demo test coverage test-system browser reference check lint types layers format clean
+.PHONY: demo test coverage test-system browser reference docs check lint types layers format clean
 
 # With the binding that gives logits, perplexity and the check of an export are exact.
 EXTRAS_kistack-gguf := [logits]
@@ -45,7 +45,12 @@ browser: $(STAMP)
 reference: $(STAMP)
 	PYTHONPATH=docs/tools $(BIN)/python -m kistack_docs
 
-test-system: browser
+# The documentation as a site, under build/site; a broken link or anchor is an error.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict --quiet
+
+test-system: browser docs
 	$(TESTS) -n auto --dist loadfile -m system
 
 lint: $(STAMP)

@@ -148,8 +148,8 @@ def test_fixed_rows_numbers_and_bounds_of_text():
 
 
 def test_tables_keep_to_one_line_a_row_and_lose_empty_columns():
-    assert table(("a", "b", "c"), [("1", "", "x|y\nz"), ("2", "", "")]) == "\n".join(
-        ["| a | c |", "| --- | --- |", "| 1 | x\\|y z |", "| 2 |  |"]
+    assert table(("a", "b", "c"), [("1", "", "x|y\nz"), ("2", "", "")]) == (
+        "| a | c |\n| --- | --- |\n| 1 | x\\|y z |\n| 2 |  |"
     )
     assert table(("a",), []) == ""
     assert code("a`b") == "`` a`b ``"
