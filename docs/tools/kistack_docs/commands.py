@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def commands_page() -> str:
     return page("Commands", OPENING, blocks)
 
 
+@cache
 def tree() -> dict[str, Any]:
     """Every command by its full name, ``kistack plugins list``, those of a group after each other."""
     return _below(typer.main.get_command(app), "kistack")
