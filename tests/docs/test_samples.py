@@ -1,6 +1,7 @@
 """What the pages show exists: commands, flags, Python, plans, keys, links."""
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import re
@@ -17,6 +18,7 @@ from kistack_docs.text import anchor
 from kistack.domain.plan import Plan
 from kistack.domain.planfile import load_plan
 from kistack.domain.scenario import Scenario
+from kistack.plugins import hookspecs
 
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", *(ROOT / "plugins").glob("*/README.md")])
 #: Options of kistack itself stand before the command.
@@ -105,6 +107,30 @@ def test_python_that_is_shown_compiles_and_its_imports_are_there(page):
 def is_there(module):
     """Whether a module can be imported, without importing it: samples name torch too."""
     return importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_hooks_and_names_of_modules_that_are_mentioned_exist(page):
+    hooks = {n for n in vars(hookspecs) if n.startswith("kistack_")}
+    spans = re.findall(r"(?<!`)`([^`]+)`(?!`)", prose(page))
+    for name in re.findall(r"\bkistack_(?:register|judge|before|after|step|run)_\w+", page.read_text()):
+        assert name in hooks, name
+    for span in spans:
+        found = re.match(r"(kistack(?:\.[a-z_]\w*)*)(?:\.([A-Za-z]\w*))?(?:\(|$)", span)
+        if found and "." in span and not span.endswith((".yaml", ".py", ".json")):
+            assert resolves(span.partition("(")[0]), span
+
+
+def resolves(path):
+    """Whether a dotted name is a module, or a name in one."""
+    parts = path.split(".")
+    for cut in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(".".join(parts[:cut]))
+            for part in parts[cut:]:
+                found = getattr(found, part, None)
+            return found is not None
+    return False
 
 
 def plans_in(page):
