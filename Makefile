@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: demo test coverage test-system browser check lint types layers format clean
+.PHONY: demo test coverage test-system browser reference docs check lint types layers format clean
 
 # With the binding that gives logits, perplexity and the check of an export are exact.
 EXTRAS_kistack-gguf := [logits]
@@ -41,7 +41,16 @@ browser: $(STAMP)
 		|| { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 		|| $(BIN)/playwright install chromium
 
-test-system: browser
+# The pages of docs/ that are written from the code; a test compares them with it.
+reference: $(STAMP)
+	PYTHONPATH=docs/tools $(BIN)/python -m kistack_docs
+
+# The documentation as a site, under build/site. A broken link or anchor is an error; with --quiet it would not be.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+test-system: browser docs
 	$(TESTS) -n auto --dist loadfile -m system
 
 lint: $(STAMP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kistack.composition.pipeline import Bound, Node, closure
+from kistack.composition.soundness import checked
 from kistack.domain.artifacts import Opener, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Effect, Estimate
@@ -130,6 +131,4 @@ def _serving(found: Type, opener: Opener, profile: Profile, host: Host, passages
     stage = host.get(opener.stage).stage
     settings = stage.Settings(**opener.settings)
     load = serving_load(profile, passages)
-    result = host.guard(stage.name, "serving", lambda: stage.serving(settings, profile, found, load))
-    assert isinstance(result, Estimate)
-    return result
+    return checked(host, stage.name, "serving", lambda: stage.serving(settings, profile, found, load))

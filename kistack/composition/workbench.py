@@ -18,6 +18,7 @@ from kistack.composition.matching import main_out, output_types
 from kistack.composition.memo import Memo
 from kistack.composition.pipeline import Bound, Node
 from kistack.composition.requests import Broken, Request, Unmet
+from kistack.composition.soundness import checked
 from kistack.domain.artifacts import FACETS, Opener, Type
 from kistack.domain.calibration import SOURCE_KINDS, STEP_KINDS, UNCALIBRATED, Calibration, work_of
 from kistack.domain.facts import Profile
@@ -209,7 +210,7 @@ class Workbench:
                 stage.name, "resolve", lambda: stage.resolve(request.settings, self.profile, single)
             )
             served = single | {n: self._served(single[n], *o) for n, o in openers.items()}
-            stated = self.host.guard(stage.name, "estimate", lambda: stage.estimate(settings, self.profile, served))
+            told = checked(self.host, stage.name, "estimate", lambda: stage.estimate(settings, self.profile, served))
             traits = self.host.guard(stage.name, "traits", lambda: stage.traits(settings))
             key = key_of(
                 stage,
@@ -230,8 +231,8 @@ class Workbench:
                 inputs={n: tuple(b.source for b in bs) for n, bs in bound.items()},
                 types={n: tuple(b.type for b in bs) for n, bs in bound.items()},
                 openers={n: o for n, (o, _) in openers.items()},
-                outputs=output_types(stage, settings, traits, key, bound, stated.facts),
-                estimate=self._calibrated(stated, request, openers),
+                outputs=output_types(stage, settings, traits, key, bound, told.facts),
+                estimate=self._calibrated(told, request, openers),
                 seed=self.seed if traits.seeded else 0,
                 auto=request.auto,
                 step=request.step,
@@ -251,19 +252,16 @@ class Workbench:
         def serves(load: Load) -> Estimate:
             here = training_as_serving(self.profile)
             settings = stage.Settings(**opener.settings)
-            stated: Estimate = self.host.guard(
-                stage.name, "serving", lambda: stage.serving(settings, here, found, load)
-            )
-            return stated
+            return checked(self.host, stage.name, "serving", lambda: stage.serving(settings, here, found, load))
 
         return replace(found, serves=serves)
 
-    def _calibrated(self, stated: Estimate, request: Request, openers: Mapping[str, tuple[Opener, Stage]]) -> Estimate:
+    def _calibrated(self, told: Estimate, request: Request, openers: Mapping[str, tuple[Opener, Stage]]) -> Estimate:
         # The bytes of a source are read off its files, not predicted.
         kinds = SOURCE_KINDS if request.purpose == "source" else STEP_KINDS
         machine = self.profile.text("hardware.fingerprint")
         work = work_of(request.stage.name, (opener.stage for opener, _ in openers.values()))
-        return self.calibration.corrected(stated, work, machine, kinds)
+        return self.calibration.corrected(told, work, machine, kinds)
 
 
 def training_as_serving(profile: Profile) -> Profile:

@@ -31,28 +31,6 @@ def tiny_llama(folder: Path, *, layers: int = 4, seed: int = 0) -> Artifact:
     import numpy as np
 
     tokens = [*_SPECIAL, *_byte_alphabet(), *(a + b for a, b in _MERGES)]
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": len(tokens),
-        "hidden_size": _HIDDEN,
-        "intermediate_size": _FFN,
-        "num_hidden_layers": layers,
-        "num_attention_heads": _HEADS,
-        "num_key_value_heads": _KV_HEADS,
-        "head_dim": _HIDDEN // _HEADS,
-        "max_position_embeddings": _CONTEXT,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": False,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "pad_token_id": 0,
-        "dtype": "float32",
-    }
     draw = np.random.default_rng(seed)
     narrow = _HIDDEN // _HEADS * _KV_HEADS
     shapes = {"model.embed_tokens.weight": (len(tokens), _HIDDEN), "lm_head.weight": (len(tokens), _HIDDEN)}
@@ -78,7 +56,7 @@ def tiny_llama(folder: Path, *, layers: int = 4, seed: int = 0) -> Artifact:
         if number < len(_SPECIAL) or not (token.isascii() and token.isalnum()):
             tensors["lm_head.weight"][number] = 0.0
     size = write_safetensors(folder / "model.safetensors", tensors)
-    _write(folder / "config.json", config)
+    _write(folder / "config.json", _llama_config(layers, len(tokens)))
     _write(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})
     _write_tokenizer(folder, tokens)
     (folder / "LICENSE").write_text("Public domain.\n", encoding="utf-8")
@@ -100,10 +78,58 @@ def tiny_encoder(folder: Path, *, seed: int = 0) -> Artifact:
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
     words = dict.fromkeys([*special, *_WORDS.split(), *_TELLING.split(), *letters, *(f"##{c}" for c in letters)])
     vocabulary = {word: number for number, word in enumerate(words)}
-    config = {
+    tensors = _bert_weights(np, vocabulary, seed)
+    size = write_safetensors(folder / "model.safetensors", {n: t.astype(np.float32) for n, t in tensors.items()})
+    _write(folder / "config.json", _bert_config(len(vocabulary)))
+    _write(folder / "tokenizer.json", _word_pieces(vocabulary))
+    _write(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        },
+    )
+    _write_pooling(folder)
+    facts = {"params": sum(t.size for t in tensors.values()), "layers": 2, "hidden": _HIDDEN, "heads": 2}
+    facts |= {"kv_heads": 2, "head_dim": 16, "ffn": _FFN, "vocab": len(vocabulary), "context": 64, "bytes": size}
+    facets = {"precision": "fp32", "family": "bert", "vocabulary": "tiny-words"}
+    return Artifact("embedder", "sentence-transformers", folder, "", f"tiny-encoder-{seed}", facets, _floats(facts))
+
+
+def _llama_config(layers: int, vocabulary: int) -> dict[str, Any]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": vocabulary,
+        "hidden_size": _HIDDEN,
+        "intermediate_size": _FFN,
+        "num_hidden_layers": layers,
+        "num_attention_heads": _HEADS,
+        "num_key_value_heads": _KV_HEADS,
+        "head_dim": _HIDDEN // _HEADS,
+        "max_position_embeddings": _CONTEXT,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "dtype": "float32",
+    }
+
+
+def _bert_config(vocabulary: int) -> dict[str, Any]:
+    return {
         "architectures": ["BertModel"],
         "model_type": "bert",
-        "vocab_size": len(vocabulary),
+        "vocab_size": vocabulary,
         "hidden_size": _HIDDEN,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
@@ -115,6 +141,9 @@ def tiny_encoder(folder: Path, *, seed: int = 0) -> Artifact:
         "pad_token_id": 0,
         "dtype": "float32",
     }
+
+
+def _bert_weights(np: Any, vocabulary: Mapping[str, int], seed: int) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     tensors = {
         "embeddings.word_embeddings.weight": draw.normal(0, 0.2, (len(vocabulary), _HIDDEN)),
@@ -141,25 +170,7 @@ def tiny_encoder(folder: Path, *, seed: int = 0) -> Artifact:
             silent = part.endswith("output.dense")
             tensors[f"{at}{part}.weight"] = draw.normal(0, 0.0 if silent else 0.2, (rows, columns))
             tensors[f"{at}{part}.bias"] = np.zeros(rows)
-    size = write_safetensors(folder / "model.safetensors", {n: t.astype(np.float32) for n, t in tensors.items()})
-    _write(folder / "config.json", config)
-    _write(folder / "tokenizer.json", _word_pieces(vocabulary))
-    _write(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "pad_token": "[PAD]",
-            "unk_token": "[UNK]",
-            "cls_token": "[CLS]",
-            "sep_token": "[SEP]",
-            "mask_token": "[MASK]",
-        },
-    )
-    _write_pooling(folder)
-    facts = {"params": sum(t.size for t in tensors.values()), "layers": 2, "hidden": _HIDDEN, "heads": 2}
-    facts |= {"kv_heads": 2, "head_dim": 16, "ffn": _FFN, "vocab": len(vocabulary), "context": 64, "bytes": size}
-    facets = {"precision": "fp32", "family": "bert", "vocabulary": "tiny-words"}
-    return Artifact("embedder", "sentence-transformers", folder, "", f"tiny-encoder-{seed}", facets, _floats(facts))
+    return tensors
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Any]) -> int:

@@ -49,7 +49,7 @@ def fault_of(artifact: Artifact) -> str:
         return _weights_fault(artifact)
     if artifact.format == "gguf":
         [first, *_] = [*sorted(artifact.path.glob("*.gguf")), Path()]
-        return "" if first.is_file() and first.open("rb").read(4) == b"GGUF" else "no GGUF file lies there"
+        return "" if first.is_file() and first.read_bytes().startswith(b"GGUF") else "no GGUF file lies there"
     if artifact.kind == "scores":
         return "" if (artifact.path / SCORES_FILE).is_file() else f"{SCORES_FILE} is missing"
     return (

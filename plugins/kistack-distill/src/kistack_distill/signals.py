@@ -11,7 +11,7 @@ from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.plugins import costs
-from kistack.plugins.stages import Context, Out, Port, Settings, Stage, Traits
+from kistack.plugins.stages import Context, Need, Out, Port, Settings, Stage, Traits
 from kistack_distill.settings import TopKSettings
 
 #: Share of the peak matrix product that reading with all logits reaches. Measured, see README.
@@ -46,6 +46,7 @@ class TopKSignals(Stage):
                 ),
             },
             produces={"signals": Out(kind="signals", format="topk")},
+            needs=(Need(fact="count", at_least=1, port="pairs", hint="name question-answer pairs in kistack.yaml"),),
             packages=("torch", "transformers"),
             auto=True,
         )
