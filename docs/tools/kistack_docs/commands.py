@@ -48,7 +48,7 @@ def tree() -> dict[str, Any]:
 
 
 def _below(group: Any, name: str) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for part, command in group.commands.items():
         if getattr(command, "hidden", False):
             continue
@@ -72,12 +72,12 @@ def usage(name: str, command: Any) -> str:
 
 
 def _is_option(parameter: Any) -> bool:
-    return parameter.param_type_name == "option"
+    return bool(parameter.param_type_name == "option")
 
 
 def _metavar(parameter: Any) -> str:
     many = "…" if parameter.nargs == -1 else ""
-    return (parameter.metavar or parameter.name.upper()) + many
+    return f"{parameter.metavar or parameter.name.upper()}{many}"
 
 
 def _arguments(command: Any) -> str:

@@ -124,7 +124,7 @@ def _keys(path: str) -> tuple[list[str], str]:
     returned = [node.value for node in ast.walk(definition) if isinstance(node, ast.Return)]
     for value in returned:
         if isinstance(value, ast.Dict):
-            keys = [k.value for k in value.keys if isinstance(k, ast.Constant)]
+            keys = [str(k.value) for k in value.keys if isinstance(k, ast.Constant)]
             spread = [v.generators[0].iter for k, v in zip(value.keys, value.values, strict=True)
                       if k is None and isinstance(v, ast.DictComp)]  # fmt: skip
             return [*keys, *(name for names in spread for name in _listed(names, function))], sentence(function.__doc__)

@@ -68,10 +68,14 @@ def _rows() -> list[tuple[str, str, str, str]]:
 
 def python_page() -> str:
     """Every public name with its signature."""
-    verbs, types = [], []
+    verbs: list[tuple[str, Callable[..., object]]] = []
+    types: list[tuple[str, type]] = []
     for name in kistack.__all__:
         value = getattr(kistack, name)
-        (types if isinstance(value, type) else verbs).append((name, value))
+        if isinstance(value, type):
+            types.append((name, value))
+        else:
+            verbs.append((name, value))
     blocks = ["## Verbs"]
     for name, function in verbs:
         blocks += [f"### {name}", f"```text\n{signature(name, function)}\n```", *paragraphs(function.__doc__)]
@@ -87,7 +91,8 @@ def python_page() -> str:
 def signature(name: str, function: Callable[..., object]) -> str:
     """``name(parameters) -> returned`` with short names of types, on several lines where one is too long."""
     found = inspect.signature(function)
-    parts, starred = [], False
+    parts: list[str] = []
+    starred = False
     for parameter in found.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             parts, starred = [*parts, "*"], True
