@@ -42,7 +42,7 @@ def test_what_was_read_about_a_section_keeps_reads_of_all_facts():
     def held(read, section):
         watch = Watch(profile)
         read(watch.profile)
-        return {n for n, present in changed.items() if watch.reads.about(section).hold(present)}
+        return {n for n, present in changed.items() if present.holds(watch.reads.about(section))}
 
     assert held(lambda p: p.number("pairs.train"), "corpus") == set(changed)
     assert held(lambda p: p["corpus.bytes"], "corpus") == {"corpus.parts.a", "pairs.train"}

@@ -8,7 +8,7 @@ import toys
 
 from kistack.advisor.features import probed as measured_shares
 from kistack.bundle.workspace import Workspace
-from kistack.errors import InputError, PlanError, StepFailed
+from kistack.errors import InputError, InvalidInput, PlanError
 from kistack.evaluation.probe_nodes import probe_pipeline, retriever_of
 from kistack.evaluation.probe_sample import bare_questions
 from kistack.execution.events import StepReused, StepStarted
@@ -136,7 +136,7 @@ def test_held_out_pairs_are_never_asked(original):
         ("documents/Product1.md", "1.1", "9.9", "the documents have changed"),
         ("pairs.jsonl", "Newest eighth", "Newest eighth one", "the training pairs or their wording have changed"),
         ("kistack.yaml", "toy:scholar", "toy:base", "the base model has changed"),
-        ("kistack.yaml", "contained", "exact_match", "the metric has changed"),
+        ("kistack.yaml", "contained", "perplexity", "the metric has changed"),
     ],
 )
 def test_a_stale_probe_is_not_used_and_the_profile_says_why(copy, host, file, old, new, words):
@@ -158,9 +158,10 @@ def test_a_metric_that_nobody_gives_is_said_and_nothing_is_kept(copy, host):
     path = copy / "kistack.yaml"
     path.write_text(path.read_text().replace("metric: contained", "metric: charm"))
     place = Workspace.find(copy, host=host)
-    with pytest.raises(StepFailed, match="no charm: what is installed gives contained"):
+    with pytest.raises(InvalidInput, match="no installed evaluator gives 'charm'"):
         place.probe()
-    assert place.profile().number("probe.pairs") == 0
+    path.write_text(path.read_text().replace("metric: charm", "metric: contained"))
+    assert Workspace.find(copy, host=host).profile().number("probe.pairs") == 9
 
 
 def test_without_documents_only_the_weights_are_asked(tmp_path, host):
