@@ -16,6 +16,8 @@ from driving import events, finish, start, wait_until
 from kistack.domain.records import RunRecord
 from kistack.execution.events import LogLine, Progress, RunFinished, StepDone, StepFailure, StepReused, StepStarted
 
+pytestmark = pytest.mark.system
+
 GOES_ON = "training goes on after optimizer step"
 
 
@@ -75,7 +77,6 @@ def progress_of(root, use):
     return told[-1] if told else 0
 
 
-@pytest.mark.system
 def test_the_killed_runs_were_in_the_middle_of_training(killed):
     first, second, third = killed.runs
     for run, use in ((first, "distill/response"), (second, "tune/lora")):
@@ -87,7 +88,6 @@ def test_the_killed_runs_were_in_the_middle_of_training(killed):
     assert third[-1].status == "done"
 
 
-@pytest.mark.system
 def test_a_training_goes_on_from_its_checkpoint(killed):
     _, second, third = killed.runs
     for run, use in ((second, "distill/response"), (third, "tune/lora")):
@@ -102,7 +102,6 @@ def test_a_training_goes_on_from_its_checkpoint(killed):
         assert done.measured["resumed"] == 1
 
 
-@pytest.mark.system
 def test_no_finished_step_is_repeated(killed):
     made = Counter(e.key for run in killed.runs for e in run if isinstance(e, StepDone))
     assert set(made.values()) == {1}
@@ -112,7 +111,6 @@ def test_no_finished_step_is_repeated(killed):
         finished |= {e.key for e in run if isinstance(e, StepDone)}
 
 
-@pytest.mark.system
 def test_everything_deterministic_ends_with_the_digests_of_an_undisturbed_run(killed, finished):
     disturbed = {s.key: s for s in killed.record.steps}
     undisturbed = {s.key: s for s in finished.record.steps}
@@ -124,7 +122,6 @@ def test_everything_deterministic_ends_with_the_digests_of_an_undisturbed_run(ki
         assert disturbed[key].outputs == undisturbed[key].outputs, undisturbed[key].use
 
 
-@pytest.mark.system
 def test_the_same_passages_are_retrieved(killed, finished):
     def passages(root, record):
         digest = record.systems["plan"].answers

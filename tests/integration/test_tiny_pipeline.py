@@ -13,6 +13,8 @@ from kistack.bundle.workspace import Workspace
 from kistack.cli import main
 from kistack.domain.planfile import load_plan
 
+pytestmark = pytest.mark.system
+
 QUESTION = "Which colour has the bridge of Aar 1?"
 
 

@@ -11,6 +11,8 @@ from kistack.domain.plan import Plan, Step
 from kistack.execution.events import EVENTS_FILE, Warned, read_events
 from kistack.plugins.host import load_host
 
+pytestmark = pytest.mark.system
+
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="tune/toy")))
 
 

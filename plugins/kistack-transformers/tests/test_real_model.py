@@ -13,7 +13,7 @@ from kistack.domain.facts import Profile
 from kistack.domain.prompt import PromptTemplate
 from kistack.testing.context import LocalContext, run_stage
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.system]
 
 QUESTION = PromptTemplate(system="You are a helpful assistant.").render("What is the capital of France?")
 
