@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: demo test coverage test-system browser reference docs check lint types layers format clean
+.PHONY: demo test coverage test-system fuzz browser reference docs check lint types layers format clean
 
 # With the binding that gives logits, perplexity and the check of an export are exact.
 EXTRAS_kistack-gguf := [logits]
@@ -27,12 +27,12 @@ demo: $(STAMP)
 
 # Bounds on time hold for a process that runs alone.
 test: $(STAMP)
-	$(TESTS) -n auto --dist loadfile -m "not system and not speed"
+	$(TESTS) -n auto --dist loadfile -m "not system and not speed and not fuzz"
 	$(TESTS) -m "speed and not system"
 
 # Tracing doubles what the same tests take.
 coverage: $(STAMP)
-	$(TESTS) -n auto --dist loadfile -m "not system and not speed" --cov --cov-report=term --cov-fail-under=90
+	$(TESTS) -n auto --dist loadfile -m "not system and not speed and not fuzz" --cov --cov-report=term --cov-fail-under=90
 
 # The system's Chromium where a package manager has it, else the build that playwright brings.
 browser: $(STAMP)
@@ -52,6 +52,10 @@ docs: $(STAMP)
 
 test-system: browser docs
 	$(TESTS) -n auto --dist loadfile -m system
+
+# 5,000 random keys and sizes on every screen of the wizard.
+fuzz: $(STAMP)
+	$(TESTS) -n auto --dist loadfile -m fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -1,11 +1,14 @@
 """Some random keys and sizes on all screens; many on each of them are in the files beside this one."""
 
+import pytest
 from tui.fuzzing import KEYS, documents_of, storm, unchanged, wall
 from tui.piloting import drive
 
 from kistack.domain.plan import Plan, Step
 from kistack.tui.session import Session
 from kistack.tui.steps import STEPS
+
+pytestmark = pytest.mark.fuzz
 
 EACH = 25
 

@@ -6,8 +6,8 @@ from tui.piloting import drive
 
 from kistack.domain.plan import Plan, Step
 
-#: Some minutes of keys: beside what needs a system of its own.
-pytestmark = pytest.mark.system
+#: Many minutes of keys: make fuzz.
+pytestmark = pytest.mark.fuzz
 
 STEPS = ("compose", "run", "results", "ask")
 PARTS, COUNT = 4, 1250

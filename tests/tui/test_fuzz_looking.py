@@ -4,8 +4,8 @@ import pytest
 from tui.fuzzing import documents_of, seeds, storm, unchanged, wall
 from tui.piloting import drive
 
-#: Some minutes of keys: beside what needs a system of its own.
-pytestmark = pytest.mark.system
+#: Many minutes of keys: make fuzz.
+pytestmark = pytest.mark.fuzz
 
 STEPS = ("start", "profile", "goals", "recommendation")
 PARTS, COUNT = 4, 1250
