@@ -6,7 +6,7 @@ Read are its ``metric`` and ``attribution.effects``: per number and set of techn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kistack.errors import InputError
@@ -34,12 +34,16 @@ def effects_blocks(sweep: Mapping[str, Any]) -> list[Block]:
         InputError: the mapping is not of that form.
     """
     found = effects_of(sweep)
-    metric = str(sweep.get("metric", ""))
-    by = {number: [e for e in found if e.number == number] for number in dict.fromkeys(e.number for e in found)}
+    notes = [str(n) for n in sweep["attribution"].get("notes") or ()]
+    return plotted(found, notes, str(sweep.get("metric", "")))
+
+
+def plotted(effects: Sequence[Effect], notes: Sequence[str], metric: str) -> list[Block]:
+    """The same part from effects that are known already; numbers stand in the order in which effects name them."""
     page: list[Block] = [Heading("What each technique adds", anchor="effects")]
-    page += [_figure(number, effects, metric) for number, effects in by.items()]
-    notes = sweep["attribution"].get("notes")
-    return [*page, Bullets(tuple(str(n) for n in notes))] if notes else page
+    numbers = dict.fromkeys(e.number for e in effects)
+    page += [_figure(number, [e for e in effects if e.number == number], metric) for number in numbers]
+    return [*page, Bullets(tuple(notes))] if notes else page
 
 
 def effects_of(sweep: Mapping[str, Any]) -> list[Effect]:
@@ -77,8 +81,8 @@ def _figure(number: str, effects: list[Effect], metric: str) -> Figure:
     better = "more is better" if number == "quality" else "less is better"
     title = f"Effects on {word}{of}"
     ranges = [(_name(e), [_range(e)]) for e in effects]
-    svg = rows_of_ranges(title, f"{label}; {better}", ranges, [], lambda v: _told(scale, v), at=neutral)
-    rows = tuple((_name(e), _told(scale, e.value), _interval(e), _SAID[e.shown]) for e in effects)
+    svg = rows_of_ranges(title, f"{label}; {better}", ranges, [], lambda v: scaled(scale, v), at=neutral)
+    rows = tuple((_name(e), scaled(scale, e.value), _interval(e), _SAID[e.shown]) for e in effects)
     table = Table(("techniques", "change", "95 % interval", "shown"), rows, frozenset({1, 2}))
     return Figure(title, svg, table, folded=False)
 
@@ -87,7 +91,8 @@ def _name(effect: Effect) -> str:
     return " x ".join(effect.techniques)
 
 
-def _told(scale: str, value: float) -> str:
+def scaled(scale: str, value: float) -> str:
+    """A value on its scale: a factor, a difference in seconds, or points."""
     if scale == "ratio":
         return f"x{value:.2f}"
     if scale == "seconds":
@@ -98,13 +103,13 @@ def _told(scale: str, value: float) -> str:
 def _interval(effect: Effect) -> str:
     if effect.low is None or effect.high is None:
         return DASH
-    return f"{_told(effect.scale, effect.low)} to {_told(effect.scale, effect.high)}"
+    return f"{scaled(effect.scale, effect.low)} to {scaled(effect.scale, effect.high)}"
 
 
 def _range(effect: Effect) -> Range:
     low = effect.value if effect.low is None else effect.low
     high = effect.value if effect.high is None else effect.high
-    tip = f"{_name(effect)}: {_told(effect.scale, effect.value)} [{_interval(effect)}]"
+    tip = f"{_name(effect)}: {scaled(effect.scale, effect.value)} [{_interval(effect)}]"
     # Interactions are hollow, main effects filled.
     hollow = len(effect.techniques) > 1
     return Range(effect.value, low, high, 2 if hollow else 1, tip, hollow=hollow)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kistack.domain.records import Measurement
 from kistack.evaluation.scoring import LOWER_IS_BETTER
 from kistack.evaluation.statistics import PairedResult
 from kistack.reporting.blocks import Block, Bullets, Heading, Page, Paragraph, Table
+from kistack.reporting.effects import plotted, scaled
 from kistack.reporting.numbers import DASH, metric_text, percent, shown, significant
 from kistack.sweeping.attribution import Effect, attribution
 from kistack.sweeping.foretelling import Foretelling, foretellings, summary
@@ -40,8 +41,9 @@ _UNITS = {
 }
 
 
-def sweep_page(sweep: Sweep) -> Page:
-    """A sweep as it stands."""
+def sweep_page(sweep: Sweep, *, plots: bool = False) -> Page:
+    """A sweep as it stands; ``plots`` of the effects at its end, for what can draw them."""
+    effects, caveats = attribution(sweep)
     left = [c.name for c in sweep.combinations if c.name not in sweep.rows or sweep.rows[c.name].status == "cut"]
     page: list[Block] = [
         Heading(f"Sweep {sweep.sweep}", 1),
@@ -54,12 +56,14 @@ def sweep_page(sweep: Sweep) -> Page:
     if left:
         why = "the budget ended before" if sweep.status == "budget" else "not measured yet"
         page.append(Paragraph(f"{why}: {', '.join(left)}. The same command goes on (with a larger --budget)."))
-    page += _effects(sweep)
+    page += _effects(effects, caveats)
     page += _regret(sweep)
     page += _predictions(sweep)
     page += [Heading("What sharing saved"), Paragraph(_sharing(sharing(sweep)))]
     if sweep.notes:
         page += [Heading("Notes"), Bullets(sweep.notes)]
+    if plots and effects:
+        page += plotted(effects, caveats, sweep.metric)
     return page
 
 
@@ -107,8 +111,7 @@ def _cells(one: Combination, row: Row | None, sweep: Sweep) -> tuple[str, ...]:
 # --- effects
 
 
-def _effects(sweep: Sweep) -> list[Block]:
-    found, caveats = attribution(sweep)
+def _effects(found: Sequence[Effect], caveats: Sequence[str]) -> list[Block]:
     if not found:
         return []
     groups = list(dict.fromkeys(e.techniques for e in found))
@@ -135,14 +138,12 @@ def _effects(sweep: Sweep) -> list[Block]:
 
 def effect_cell(effect: Effect) -> str:
     """An effect as a cell of the table: a difference or a factor, with its half-width where it has an interval."""
+    text = scaled(effect.scale, effect.value)
+    if effect.low is None or effect.high is None or effect.scale == "seconds":
+        return text
     if effect.scale == "ratio":
-        text = f"x{effect.value:.2f}"
-        return text if effect.low is None else f"{text} [{effect.low:.2f}, {effect.high:.2f}]"
-    if effect.scale == "seconds":
-        return f"{'+' if effect.value >= 0 else '-'}{shown(abs(effect.value), 's')}"
-    if effect.low is None or effect.high is None:
-        return f"{effect.value:+.1f}"
-    return f"{effect.value:+.1f} ± {(effect.high - effect.low) / 2:.1f}"
+        return f"{text} [{effect.low:.2f}, {effect.high:.2f}]"
+    return f"{text} ± {(effect.high - effect.low) / 2:.1f}"
 
 
 def effect_text(technique: str, effects: Mapping[tuple[tuple[str, ...], str], Effect]) -> str:

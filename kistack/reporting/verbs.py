@@ -21,7 +21,6 @@ from kistack.reporting.advice import advice_document, advice_page
 from kistack.reporting.answers import answer_document, answer_page
 from kistack.reporting.blocks import Page
 from kistack.reporting.differences import difference_page, reproduction_page
-from kistack.reporting.effects import effects_blocks
 from kistack.reporting.evidence import Evidence, gather
 from kistack.reporting.plans import check_page
 from kistack.reporting.profiles import profile_page
@@ -29,7 +28,6 @@ from kistack.reporting.provenance import Places
 from kistack.reporting.run_report import full_document, full_page
 from kistack.reporting.staleness import staleness_page
 from kistack.reporting.sweeps import sweep_document, sweep_page
-from kistack.sweeping.attribution import attribution
 from kistack.sweeping.rows import Sweep
 from kistack.sweeping.staleness import Staleness
 
@@ -51,9 +49,7 @@ def report(subject: Subject, format: Format = "text", *, width: int = 120) -> st
         return report_run(gather(kept_record(subject)), format, width=width)
     if format == "json":
         return json.dumps(_document(subject), indent=2, ensure_ascii=False)
-    page = _page(subject)
-    if isinstance(subject, Sweep) and format == "html" and attribution(subject)[0]:
-        page = [*page, *effects_blocks(sweep_document(subject))]
+    page = sweep_page(subject, plots=format == "html") if isinstance(subject, Sweep) else _page(subject)
     return _rendered(page, format, width)
 
 
