@@ -18,14 +18,14 @@ import yaml
 from pydantic import ValidationError
 
 from kistack.domain.facts import Fact, Profile, Value, declared
-from kistack.domain.scenario import Device, Scenario
+from kistack.domain.machine import MACHINES, Device
+from kistack.domain.scenario import Scenario
 from kistack.domain.yamlfile import Place, Positions, validate
 from kistack.errors import InputError, InvalidInput, Problem
 from kistack.units import parse_duration, parse_money, parse_rate, parse_share, parse_size
 
 WHAT = "changes"
 _LINE = ":1"
-_MACHINES = frozenset({"serve_on", "train_on"})
 _WHY = "changed for a what-if"
 
 #: Facts that a profile may lack and a what-if may still state, with their unit.
@@ -173,7 +173,7 @@ class WhatIf:
 
     def _opened(self, part: str, value: object) -> dict[str, Any]:
         """A value under which keys are changed: a machine given by its name keeps what the name stands for."""
-        if part not in _MACHINES or not isinstance(value, str | Path):
+        if part not in MACHINES or not isinstance(value, str | Path):
             return {}
         try:
             device = Device.model_validate(value, context={"root": self.scenario.folder})
@@ -191,7 +191,7 @@ class WhatIf:
                 made.append(Change(key, _text(one.value if one else None), _text(two.value if two else None)))
             else:
                 place = key.split(".")
-                if key in _MACHINES:
+                if key in MACHINES:
                     made.append(Change(key, *(_machine(getattr(s, key)) for s in (self.scenario, self.changed))))
                     continue
                 made.append(Change(key, _text(_at(before_data, place)), _text(_at(after_data, place))))

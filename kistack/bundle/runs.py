@@ -1,19 +1,16 @@
-"""Runs of a project: started apart from this process, gone on with, and read when they have ended."""
+"""Runs of a project: started apart from this process, and gone on with."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kistack.bundle.archive import RECORD_FILE
 from kistack.errors import InputError
 from kistack.execution.detach import is_driven, launch, status_of
 
 if TYPE_CHECKING:
-    from kistack.domain.records import RunRecord
     from kistack.storage.project import Project
 
 #: The plan of a run, in its folder.
@@ -64,20 +61,3 @@ def resume_detached(project: Project, run_dir: Path) -> int:
     if not plan.is_file():
         raise InputError(f"run {run_dir.name} ended before it had begun", "start its plan again")
     return start_detached(project, plan, run_dir=run_dir)[1]
-
-
-def read_record(run_dir: Path) -> RunRecord:
-    """What a run that has ended left.
-
-    Raises:
-        InputError: it has not ended, or its record cannot be read.
-    """
-    from kistack.domain.records import RunRecord
-
-    path = run_dir / RECORD_FILE
-    if not path.is_file():
-        raise InputError(f"run {run_dir.name} has no record yet", f"watch it: kistack attach {run_dir.name}")
-    try:
-        return RunRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "run the plan again") from error

@@ -23,9 +23,10 @@ from kistack.domain.advice import Recommendation
 from kistack.domain.artifacts import Artifact
 from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Fact, Profile
+from kistack.domain.machine import Device
 from kistack.domain.plan import Plan
 from kistack.domain.records import RunRecord
-from kistack.domain.scenario import Device, Scenario, load_scenario
+from kistack.domain.scenario import Scenario, load_scenario
 from kistack.errors import InputError
 from kistack.evaluation.metrics import check_metric
 from kistack.evaluation.probe_nodes import retriever_of

@@ -1,4 +1,4 @@
-"""Types for pydantic models: sizes, durations, rates, money and dates.
+"""Types for pydantic models: sizes, durations, rates, money, dates and paths; the base of what a user declares.
 
 Parsed from text, plain numbers in base units in Python (``kistack.units``), dumped to JSON as text that reads back.
 """
@@ -6,9 +6,10 @@ Parsed from text, plain numbers in base units in Python (``kistack.units``), dum
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from kistack.units import (
     DATE_HINT,
@@ -17,6 +18,7 @@ from kistack.units import (
     RATE_HINT,
     SHARE_HINT,
     SIZE_HINT,
+    UnitError,
     format_duration,
     format_money,
     format_rate,
@@ -58,3 +60,23 @@ PerDay = Annotated[float, BeforeValidator(parse_rate), _json(_day_text), _schema
 PerSecond = Annotated[float, BeforeValidator(_per_second), _json(_second_text), _schema(RATE_HINT)]
 Money = Annotated[float, BeforeValidator(parse_money), _json(format_money), _schema(MONEY_HINT)]
 Date = Annotated[dt.date, BeforeValidator(parse_date), _schema(DATE_HINT)]
+
+
+def _resolve(value: object, info: ValidationInfo) -> object:
+    """A path relative to the scenario file; it must exist when the scenario is read from a file."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise UnitError(f"{value!r} is not a path", "give the path of a file or folder, relative to this file")
+    context = info.context or {}
+    path = Path(context.get("root", "."), Path(value).expanduser())
+    if context.get("must_exist") and not path.exists():
+        raise UnitError(f"{str(value)!r} does not exist (looked for {path})", "correct the path, or create it")
+    return path
+
+
+ScenarioPath = Annotated[Path, BeforeValidator(_resolve)]
+
+
+class Part(BaseModel):
+    """Base of every part of a scenario: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from kistack.domain.devices import find_preset
-from kistack.domain.fields import Bytes, Date, Money, PerDay, PerSecond, Seconds, Share
+from kistack.domain.fields import Bytes, Date, Money, Part, PerDay, ScenarioPath, Seconds, Share
+from kistack.domain.machine import Device
 from kistack.domain.prompt import PromptTemplate
 from kistack.domain.yamlfile import load_yaml, validate
 from kistack.units import UnitError, is_share_rate, parse_duration, parse_rate
@@ -30,17 +30,6 @@ SCENARIO_SCHEMA = 1
 SCENARIO_FILE = "kistack.yaml"
 
 CHANGES_HINT = "accepted: measured, none, a rate such as 2%/day, or a half-life such as 90d"
-
-
-def _resolve(value: object, info: ValidationInfo) -> object:
-    """A path relative to the scenario file; it must exist when the scenario is read from a file."""
-    if not isinstance(value, str | Path) or not str(value):
-        raise UnitError(f"{value!r} is not a path", "give the path of a file or folder, relative to this file")
-    context = info.context or {}
-    path = Path(context.get("root", "."), Path(value).expanduser())
-    if context.get("must_exist") and not path.exists():
-        raise UnitError(f"{str(value)!r} does not exist (looked for {path})", "correct the path, or create it")
-    return path
 
 
 def _listed(value: object) -> object:
@@ -61,16 +50,7 @@ def _dated(value: object) -> object:
     return _listed(value)
 
 
-ScenarioPath = Annotated[Path, BeforeValidator(_resolve)]
-
-
-class _Part(BaseModel):
-    """Base of every part of a scenario: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
-
-
-class Task(_Part):
+class Task(Part):
     """What the answers are for and how they are judged."""
 
     kind: Literal["facts", "behaviour", "both"] = Field(
@@ -80,7 +60,7 @@ class Task(_Part):
     at_least: Share | None = Field(None, description="the least acceptable value of the metric, such as 70%")
 
 
-class Changes(_Part):
+class Changes(Part):
     """How fast the documents change: declared, or to be measured.
 
     ``per_day`` is the hazard of one piece of content per day (0 unless declared).
@@ -112,7 +92,7 @@ class Changes(_Part):
         return self.text
 
 
-class CorpusPart(_Part):
+class CorpusPart(Part):
     """Documents of one kind: a folder or file, and what may be done with them."""
 
     path: ScenarioPath = Field(description="a folder or file of documents")
@@ -131,7 +111,7 @@ class CorpusPart(_Part):
         return self.part or self.path.stem or "corpus"
 
 
-class Split(_Part):
+class Split(Part):
     """Which pairs are held out for the evaluation."""
 
     test: Share = Field(0.3, gt=0, lt=1, description="share of the pairs to hold out, such as 30%")
@@ -141,14 +121,14 @@ class Split(_Part):
     )
 
 
-class Snapshot(_Part):
+class Snapshot(Part):
     """The corpus as it was on a date, to measure how fast it changes."""
 
     path: ScenarioPath = Field(description="a folder or file of documents as they were on that date")
     as_of: Date = Field(description="the date, such as 2024-07-01")
 
 
-class Knowledge(_Part):
+class Knowledge(Part):
     """Documents and labelled pairs, and how they change."""
 
     corpus: Annotated[tuple[CorpusPart, ...], BeforeValidator(_parts)] = Field(
@@ -205,74 +185,14 @@ def _absolute_reference(text: object, root: Path | str) -> object:
     return str(path.resolve()) if path.exists() else text
 
 
-def _preset_key(value: object) -> object:
-    """The key of a machine in the shipped table."""
-    if not isinstance(value, str):
-        raise UnitError(f"{value!r} is no name of a machine", "kistack profile --list-targets shows them")
-    return find_preset(value).key
-
-
-def _is_file(text: str | Path, info: ValidationInfo) -> bool:
-    """Whether a machine is given by a file: written like a path, or existing as one."""
-    if isinstance(text, Path) or "/" in text or "\\" in text or text.endswith(".json"):
-        return True
-    return Path((info.context or {}).get("root", "."), Path(text).expanduser()).exists()
-
-
-class Device(_Part):
-    """A machine: this one (nothing stated), a preset by name, an exported file, or stated facts.
-
-    A file is one written by ``kistack profile --export``. Stated facts override those of preset or file. ``gpu_memory``
-    is free memory of each GPU, never a sum.
-    """
-
-    preset: Annotated[str, BeforeValidator(_preset_key)] | None = Field(
-        None, description="a machine of the shipped table, such as rtx-4090 (kistack profile --list-targets)"
-    )
-    profile: ScenarioPath | None = Field(None, description="a file written by kistack profile --export")
-    ram: Bytes | None = Field(None, description="memory in all, such as 8GiB")
-    ram_free: Bytes | None = Field(None, description="memory that may be used, such as 6GiB")
-    disk: Bytes | None = Field(None, description="free disk space, such as 50GB")
-    cores: int | None = Field(None, ge=1, description="number of processor cores")
-    bandwidth: PerSecond | None = Field(None, description="memory bandwidth, such as 50 GB/s")
-    flops_fp32: PerSecond | None = Field(None, description="fp32 matrix throughput, such as 160 GFLOP/s")
-    flops_bf16: PerSecond | None = Field(None, description="bf16 matrix throughput, such as 400 GFLOP/s")
-    flops_int8: PerSecond | None = Field(None, description="int8 matrix throughput, such as 800 GFLOP/s")
-    isa: tuple[str, ...] | None = Field(None, description="instruction sets, such as [avx2, avx512]")
-    gpus: int | None = Field(None, ge=0, description="number of GPUs")
-    gpu_memory: Bytes | None = Field(None, description="free memory of each GPU, such as 24GiB")
-    price_per_hour: Money | None = Field(None, description="what an hour of it costs, such as $0.60")
-    platform: str | None = Field(None, description="operating system and processor, such as linux-x86_64")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, value: Any, info: ValidationInfo) -> Any:
-        if value == "this":
-            return {}
-        if isinstance(value, str | Path) and str(value):
-            return {"profile" if _is_file(value, info) else "preset": value}
-        return value
-
-    @model_validator(mode="after")
-    def _one_base(self) -> Device:
-        if self.preset is not None and self.profile is not None:
-            raise UnitError("preset and profile exclude each other", "keep one of them and state what differs")
-        return self
-
-    @property
-    def is_this(self) -> bool:
-        """Whether it is the machine kistack runs on, as it is."""
-        return not self.model_fields_set or not any(getattr(self, n) is not None for n in self.model_fields_set)
-
-
-class Traffic(_Part):
+class Traffic(Part):
     """How much is asked."""
 
     queries_per_day: PerDay = Field(100.0, description="questions per day, such as 500")
     concurrency: int = Field(1, ge=1, description="questions answered at the same time")
 
 
-class Upkeep(_Part):
+class Upkeep(Part):
     """How often what was built is made again as the content changes."""
 
     refresh_every: Seconds | None = Field(
@@ -283,7 +203,7 @@ class Upkeep(_Part):
     )
 
 
-class Limits(_Part):
+class Limits(Part):
     """What must not be exceeded. Absent means no limit."""
 
     memory: Bytes | None = Field(None, description="memory while serving, such as 2GiB")
@@ -301,7 +221,7 @@ class Limits(_Part):
         return value
 
 
-class PromptOverrides(_Part):
+class PromptOverrides(Part):
     """Wording around question and passages, where the standard wording does not fit."""
 
     system: str | None = Field(None, description="the system message (may be empty)")
@@ -318,7 +238,7 @@ class PromptOverrides(_Part):
         return self
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """All that the user declares. Read it with ``load_scenario``, or build it from plain values."""
 
     schema_: int = Field(

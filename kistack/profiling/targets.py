@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kistack.domain.devices import Preset, find_preset
 from kistack.domain.facts import Value, assumed, declared
-from kistack.domain.scenario import Device
+from kistack.domain.machine import Device
 from kistack.profiling.cache import Facts
 from kistack.profiling.hardware import bf16_flops, read_machine
 from kistack.units import format_size

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from kistack.advisor.changes import WhatIf
 from kistack.domain.facts import Profile
+from kistack.domain.machine import MACHINES
 from kistack.domain.scenario import SCENARIO_FILE, Scenario, load_scenario
 from kistack.domain.yamledit import Key, edited
 from kistack.domain.yamlfile import Positions, plain_yaml, validate
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 #: Sections whose keys say what is wanted: a change of them changes no fact that is measured.
 _GOALS = frozenset({"task", "traffic", "upkeep", "limits", "indifference", "horizon"})
-_MACHINES = ("serve_on", "train_on")
 
 
 def stated(session: Session, changes: Mapping[str, str] = {}) -> Scenario:
@@ -112,7 +112,7 @@ def edits(changes: Mapping[str, str], scenario: Scenario) -> dict[Key, Any]:
     whole = scenario.to_dict()
     for key, text in changes.items():
         place = tuple(key.split("."))
-        if place[0] in _MACHINES and len(place) > 1:
+        if place[0] in MACHINES and len(place) > 1:
             found[place[:1]] = whole.get(place[0], "this")
         else:
             found[place] = plain_yaml(text) if text.strip() else None
@@ -137,7 +137,7 @@ def value_text(scenario: Scenario, key: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         stated_ = {n: v for n, v in value.items() if v is not None}
-        return str(stated_.get("preset") or stated_.get("profile") or "this") if key in _MACHINES else str(stated_)
+        return str(stated_.get("preset") or stated_.get("profile") or "this") if key in MACHINES else str(stated_)
     return "" if value is None else str(value)
 
 

@@ -9,7 +9,7 @@ from textual.widgets import Input
 from tinydesk import write_tiny_project
 from tui.piloting import drive
 
-from kistack.bundle.runs import read_record
+from kistack.bundle.archive import kept_run
 from kistack.bundle.workspace import Workspace
 from kistack.domain.artifacts import ANSWERS_FILE
 from kistack.domain.planfile import load_plan
@@ -129,7 +129,7 @@ def test_the_whole_way_and_the_same_by_the_command_line(tmp_path, tiny_models, o
     session = Session(root)
     drive(session, script, (120, 40))
     assert session.run_dir is not None
-    here = read_record(session.run_dir)
+    here = kept_run(session.run_dir).record
     told = "\n".join(session.commands)
     for verb in ("init", "profile", "check", "run", "report", "ask"):
         assert f"kistack {verb}" in told
@@ -141,7 +141,7 @@ def test_the_whole_way_and_the_same_by_the_command_line(tmp_path, tiny_models, o
     code, _, error = finish(start("-q", "run", "plan.yaml", cwd=other))
     assert code == 0, error
     [run_dir] = (other / ".kistack/runs").iterdir()
-    there = read_record(run_dir)
+    there = kept_run(run_dir).record
     assert digests_of(there) == digests_of(here)
     assert any(use == "tune/lora" for use, _, _ in digests_of(here))
     assert passages_of(there, other) == passages_of(here, root)

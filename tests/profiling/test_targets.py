@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kistack.domain.facts import measured
-from kistack.domain.scenario import Device
+from kistack.domain.machine import Device
 from kistack.profiling.targets import machine_facts
 
 THIS = {

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from tui.piloting import write_distribution
 
-from kistack.bundle.runs import read_record
+from kistack.bundle.archive import kept_run
 from kistack.bundle.workspace import Workspace
 from kistack.plugins.host import load_host
 from kistack.profiling.cache import Cache
@@ -51,7 +51,7 @@ def ran(tmp_path_factory):
             shutil.copytree(place.project.work, _RAN[key])
         else:
             shutil.copytree(_RAN[key], place.project.work, dirs_exist_ok=True)
-        return [read_record(folder) for folder in sorted(place.project.runs.iterdir())]
+        return [kept_run(folder).record for folder in sorted(place.project.runs.iterdir())]
 
     return run
 

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from kistack.bundle.runs import read_record
+from kistack.bundle.archive import kept_run
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError, KistackError
 from kistack.execution.detach import list_runs
@@ -147,7 +147,7 @@ measured, what each technique does, and the regret, how far the advised plan is 
         against = self._against
 
         def work() -> Message:
-            record = read_record(run_dir)
+            record = kept_run(run_dir).record
             try:
                 found, fault = compared(record, place.store, against), ""
             except KistackError as error:
