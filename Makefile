@@ -8,6 +8,8 @@ PLUGINS := $(wildcard plugins/kistack-*)
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 # Threads that spin while they wait slow each other down many times over when several processes compute.
 TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -p no:cacheprovider
+BOTH_CORES := -n auto --dist loadfile
+UNITS := $(BOTH_CORES) -m "not system and not speed and not fuzz"
 
 .PHONY: demo test coverage test-system fuzz browser reference docs check lint types layers format clean
 
@@ -27,12 +29,12 @@ demo: $(STAMP)
 
 # Bounds on time hold for a process that runs alone.
 test: $(STAMP)
-	$(TESTS) -n auto --dist loadfile -m "not system and not speed and not fuzz"
+	$(TESTS) $(UNITS)
 	$(TESTS) -m "speed and not system"
 
 # Tracing doubles what the same tests take.
 coverage: $(STAMP)
-	$(TESTS) -n auto --dist loadfile -m "not system and not speed and not fuzz" --cov --cov-report=term --cov-fail-under=90
+	$(TESTS) $(UNITS) --cov --cov-report=term --cov-fail-under=90
 
 # The system's Chromium where a package manager has it, else the build that playwright brings.
 browser: $(STAMP)
@@ -51,11 +53,11 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test-system: browser docs
-	$(TESTS) -n auto --dist loadfile -m system
+	$(TESTS) $(BOTH_CORES) -m system
 
 # 5,000 random keys and sizes on every screen of the wizard.
 fuzz: $(STAMP)
-	$(TESTS) -n auto --dist loadfile -m fuzz
+	$(TESTS) $(BOTH_CORES) -m fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check

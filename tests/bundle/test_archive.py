@@ -10,18 +10,18 @@ PLAN = "schema: 1\nsteps:\n- {use: retrieve/toy}\n- {use: tune/toy}\n- {use: qua
 
 
 @pytest.fixture
-def toy_place(ran_place):
+def place(ran_place):
     (ran_place.project.root / "plan.yaml").write_text(PLAN)
     return ran_place
 
 
 @pytest.fixture
-def ran(toy_place):
-    return find_run(toy_place.project, "last").record
+def ran(place):
+    return find_run(place.project, "last").record
 
 
-def test_a_run_keeps_its_facts_answers_events_and_manifest(toy_place, ran):
-    kept = find_run(toy_place.project, "last")
+def test_a_run_keeps_its_facts_answers_events_and_manifest(place, ran):
+    kept = find_run(place.project, "last")
     assert kept.record == ran
     assert kept.profile.digest == ran.profile
     assert kept.manifest.run == ran.run
@@ -34,15 +34,15 @@ def test_a_run_keeps_its_facts_answers_events_and_manifest(toy_place, ran):
     assert losses[-1] == pytest.approx(0.1)
 
 
-def test_a_reused_step_is_followed_in_the_run_that_made_it(toy_place, ran):
-    again = toy_place.run(toy_place.compose(load_plan(toy_place.project.root / "plan.yaml")))
+def test_a_reused_step_is_followed_in_the_run_that_made_it(place, ran):
+    again = place.run(place.compose(load_plan(place.project.root / "plan.yaml")))
     step = next(s for s in again.steps if s.use == "tune/toy")
     assert step.status == "reused"
-    assert len(find_run(toy_place.project, again.run).progress_of(step.key)) > 1
-    assert find_run(toy_place.project, again.run).progress_of("no such key") == []
+    assert len(find_run(place.project, again.run).progress_of(step.key)) > 1
+    assert find_run(place.project, again.run).progress_of("no such key") == []
 
 
-def test_a_record_finds_its_folder_by_its_bundle(toy_place, ran):
+def test_a_record_finds_its_folder_by_its_bundle(place, ran):
     assert kept_record(ran).answers("plan")
     loose = kept_record(type(ran)("r", "failed", {}, "", {}))
     assert (loose.folder, loose.events, loose.profile, loose.manifest, loose.answers("plan")) == (
@@ -50,8 +50,8 @@ def test_a_record_finds_its_folder_by_its_bundle(toy_place, ran):
     )  # fmt: skip
 
 
-def test_what_is_gone_or_damaged_is_none_and_a_missing_record_is_an_error(toy_place, ran):
-    folder = toy_place.project.run_folder(ran.run)
+def test_what_is_gone_or_damaged_is_none_and_a_missing_record_is_an_error(place, ran):
+    folder = place.project.run_folder(ran.run)
     (folder / PROFILE_FILE).write_text(json.dumps({"facts": 3}))
     for path in folder.glob("bundle/manifest.json"):
         path.unlink()

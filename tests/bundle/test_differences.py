@@ -10,19 +10,9 @@ from kistack.reporting.terminal import as_text
 
 
 @pytest.fixture
-def toy_place(ran_place):
-    return ran_place
-
-
-@pytest.fixture
-def toy_project(ran_place):
-    return ran_place.project.root
-
-
-@pytest.fixture
-def two(toy_place):
+def two(ran_place):
     """Retrieval alone, and with a reader taught to read."""
-    return [find_run(toy_place.project, path.name) for path in sorted(toy_place.project.runs.iterdir())]
+    return [find_run(ran_place.project, path.name) for path in sorted(ran_place.project.runs.iterdir())]
 
 
 def test_plan_steps_numbers_and_items_that_changed_are_told(two):
@@ -54,11 +44,11 @@ def test_the_same_run_differs_in_nothing(two):
         assert said in text
 
 
-def test_changed_facts_are_told_with_their_source_and_items_are_paired_by_id(toy_place, two, toy_project):
-    rows = [json.loads(line) for line in (toy_project / "pairs.jsonl").read_text().splitlines()]
+def test_changed_facts_are_told_with_their_source_and_items_are_paired_by_id(ran_place, two):
+    rows = [json.loads(line) for line in (ran_place.project.root / "pairs.jsonl").read_text().splitlines()]
     # Held-out items come in another order, and one of them is gone.
-    (toy_project / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in reversed(rows[1:])))
-    place = type(toy_place)(toy_place.scenario, host=toy_place.host)
+    (ran_place.project.root / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in reversed(rows[1:])))
+    place = type(ran_place)(ran_place.scenario, host=ran_place.host)
     after = find_run(place.project, place.run(place.compose(Plan(steps=(Step(use="retrieve/toy"),)))).run)
     found = compare_runs(two[1], after)
     assert "pairs.test" in {c.name for c in found.facts}
@@ -67,12 +57,12 @@ def test_changed_facts_are_told_with_their_source_and_items_are_paired_by_id(toy
     assert {i.question[-1] for i in found.items if i.system == "plan"} == {"3", "6", "9"}
 
 
-def test_what_cannot_be_compared_is_said(two, toy_place):
+def test_what_cannot_be_compared_is_said(two, ran_place):
     (two[0].folder / "profile.json").unlink()
     for system in two[0].record.systems.values():
-        for path in (toy_place.project.work / "store" / "artifacts" / system.answers).glob("answers.jsonl"):
+        for path in (ran_place.project.work / "store" / "artifacts" / system.answers).glob("answers.jsonl"):
             path.unlink()
-    first = find_run(toy_place.project, two[0].record.run)
+    first = find_run(ran_place.project, two[0].record.run)
     found = compare_runs(first, two[1])
     assert "no longer in the store" in " ".join(found.notes)
     assert "did not keep its facts" in " ".join(found.notes)

@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from commanding import commands
 
-from kistack.cli import main, places
-from kistack.cli.output import out
+from kistack.cli import places
 from kistack.domain.planfile import load_plan
 from kistack.sweeping.attribution import Effect
 
@@ -26,14 +26,8 @@ def kistack(monkeypatch, toy_host, toy_project, capsys):
     for module in ("kistack.cli.places", "kistack.cli.assets", "kistack.cli.bundles", "kistack.cli.demoing"):
         monkeypatch.setattr(f"{module}.host", lambda: toy_host)
 
-    def call(*arguments):
-        capsys.readouterr()
-        code = main.run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    yield call
-    out.quiet = out.debug = out.strict = False
+    with commands(capsys) as call:
+        yield call
 
 
 @pytest.fixture

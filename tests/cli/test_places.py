@@ -1,7 +1,7 @@
 import pytest
+from commanding import commands
 
-from kistack.cli import main, places
-from kistack.cli.output import out
+from kistack.cli import places
 
 
 @pytest.fixture
@@ -11,14 +11,8 @@ def kistack(monkeypatch, toy_host, toy_project, capsys):
     monkeypatch.setattr("kistack.cli.places.host", lambda: toy_host)
     monkeypatch.setattr("kistack.cli.deciding.host", lambda: toy_host)
 
-    def call(*arguments):
-        capsys.readouterr()
-        code = main.run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    yield call
-    out.quiet = out.debug = out.strict = False
+    with commands(capsys) as call:
+        yield call
 
 
 @pytest.mark.parametrize(

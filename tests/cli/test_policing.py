@@ -1,9 +1,7 @@
 import json
 
 import pytest
-
-from kistack.cli import main
-from kistack.cli.output import out
+from commanding import commands
 
 SOUND = """\
 name: house
@@ -19,14 +17,8 @@ def kistack(monkeypatch, toy_host, tmp_path, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("kistack.cli.policing.host", lambda: toy_host)
 
-    def call(*arguments):
-        capsys.readouterr()
-        code = main.run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    yield call
-    out.quiet = out.debug = out.strict = False
+    with commands(capsys) as call:
+        yield call
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 import json
 
 import pytest
-
-from kistack.cli import main
-from kistack.cli.output import out
+from commanding import commands
 
 FEW = ("sweep", "--plans", "nothing,retrieve", "--settings", "same")
 
@@ -14,14 +12,8 @@ def kistack(monkeypatch, toy_host, toy_project, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("kistack.cli.places.host", lambda: toy_host)
 
-    def call(*arguments):
-        capsys.readouterr()
-        code = main.run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    yield call
-    out.quiet = out.debug = out.strict = False
+    with commands(capsys) as call:
+        yield call
 
 
 def test_sweep_prints_a_table_and_shows_it_again(kistack):

@@ -10,11 +10,10 @@ import psutil
 import pytest
 import tinydesk
 import toys
+from commanding import commands
 from filelock import FileLock
 
 from kistack.bundle.workspace import Workspace
-from kistack.cli import main
-from kistack.cli.output import out
 from kistack.domain.planfile import load_plan
 from kistack.domain.records import RunRecord
 from kistack.plugins.host import load_host
@@ -81,17 +80,15 @@ def command(monkeypatch, toy_project, capsys):
     monkeypatch.chdir(toy_project)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def call(*arguments, **plugins):
-        host = load_host(entry_points=False, extra={"toys": toys, **plugins})
-        for module in ("kistack.cli.places", "kistack.cli.assets", "kistack.cli.bundles", "kistack.cli.demoing"):
-            monkeypatch.setattr(f"{module}.host", lambda: host)
-        capsys.readouterr()
-        code = main.run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+    with commands(capsys) as run:
 
-    yield call
-    out.quiet = out.debug = out.strict = False
+        def call(*arguments, **plugins):
+            host = load_host(entry_points=False, extra={"toys": toys, **plugins})
+            for module in ("kistack.cli.places", "kistack.cli.assets", "kistack.cli.bundles", "kistack.cli.demoing"):
+                monkeypatch.setattr(f"{module}.host", lambda: host)
+            return run(*arguments)
+
+        yield call
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def measured_machine(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch, measured_machine):
+def own_cache(tmp_path, monkeypatch, measured_machine, measured_once):
     """What the wizard remembers of a user stays out of the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shutil.copytree(measured_machine, tmp_path / "cache" / "kistack")
@@ -107,16 +107,3 @@ def desk(only_toys, toy_project, tmp_path):
 def desk_session(desk):
     """A session with plugins that child processes have too."""
     return Session(desk.project.root, host=desk.host)
-
-
-@pytest.fixture(autouse=True)
-def measured_once(monkeypatch, measured_machine):
-    """This machine is measured once for all tests of this process."""
-    from kistack.profiling import assembly
-
-    if "facts" not in _MACHINE:
-        _MACHINE["facts"] = probe(measured_machine, Cache(measured_machine))
-    monkeypatch.setattr(assembly, "probe", lambda *_given: _MACHINE["facts"])
-
-
-_MACHINE = {}

@@ -13,7 +13,7 @@ import hashlib
 import json
 import random
 
-from common import prompts, unpacked, work_folder
+from common import right, unpacked, work_folder
 
 from kistack.domain.artifacts import Artifact
 from kistack.testing import LocalContext, run_stage
@@ -65,19 +65,6 @@ def merged(adapter, root):
     return Artifact("model", "hf", root / "out" / "model", "", "", adapter.facets, adapter.facts)
 
 
-def right(model, rows):
-    """Share of the questions that a model answers with exactly the expected word."""
-    from kistack_transformers.runtime import TransformersRuntime
-
-    runtime = TransformersRuntime()
-    session = runtime.open(runtime.Settings(dtype="fp32", device="cpu"), model, {})
-    try:
-        said = session.generate(prompts([q for q, _ in rows]), max_new_tokens=8)
-    finally:
-        session.close()
-    return sum(s.text.strip() == a for s, (_, a) in zip(said, rows, strict=True)) / len(rows)
-
-
 def tiny_llama(path, texts):
     """A llama of half a million random weights, where the real one takes too long to train three times."""
     from kistack_torch.testing import tiny_model
@@ -98,7 +85,7 @@ def main():
     pairs = {name: written(folder / f"pairs-{name}", rows) for name, rows in tasks.items()}
 
     def tell(name, model):
-        one, other = right(model, tasks["A"]), right(model, tasks["B"])
+        one, other = right(model, tasks["A"], 8), right(model, tasks["B"], 8)
         print(f"| {name} | {100 * one:.0f} % | {100 * other:.0f} % |", flush=True)
 
     print(f"| {COUNT} questions each | task A | task B |\n|---|---|---|")

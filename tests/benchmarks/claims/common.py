@@ -45,6 +45,19 @@ def prompts(questions):
     return [template.render(q) for q in questions]
 
 
+def right(model, rows, tokens):
+    """Share of the questions that a model answers with exactly the expected words, in so many new tokens at most."""
+    from kistack_transformers.runtime import TransformersRuntime
+
+    runtime = TransformersRuntime()
+    session = runtime.open(runtime.Settings(dtype="fp32", device="cpu"), model, {})
+    try:
+        said = session.generate(prompts([q for q, _ in rows]), max_new_tokens=tokens)
+    finally:
+        session.close()
+    return sum(s.text.strip() == a for s, (_, a) in zip(said, rows, strict=True)) / len(rows)
+
+
 def spread(values):
     """Median with the smallest and the largest of the rounds."""
     return f"{statistics.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"

@@ -15,7 +15,7 @@ import json
 import random
 import statistics
 
-from common import prompts, spread, work_folder
+from common import right, spread, work_folder
 
 from kistack.domain.artifacts import Artifact
 from kistack.testing import LocalContext, run_stage
@@ -72,18 +72,6 @@ def taught(model, teacher, pairs, root, alpha, seed, epochs):
     return Artifact("model", "hf", made.path, "", "", model.facets, {})
 
 
-def right(model, rows):
-    from kistack_transformers.runtime import TransformersRuntime
-
-    runtime = TransformersRuntime()
-    session = runtime.open(runtime.Settings(dtype="fp32", device="cpu"), model, {})
-    try:
-        said = session.generate(prompts([q for q, _ in rows]), max_new_tokens=12)
-    finally:
-        session.close()
-    return sum(s.text.strip() == a for s, (_, a) in zip(said, rows, strict=True)) / len(rows)
-
-
 def main():
     folder, rounds, codes = work_folder(__doc__, codes=1)
     found = {"teacher": [], "student of the teacher": [], "student of the pairs": []}
@@ -100,7 +88,7 @@ def main():
         student = taught(small, teacher, pairs, root / "student", 0.2, seed, EPOCHS[codes])
         alone = taught(small, blank, pairs, root / "alone", 1.0, seed, EPOCHS[codes])
         for name, model in zip(found, (teacher, student, alone), strict=True):
-            found[name].append(right(model, test))
+            found[name].append(right(model, test, 12))
         print(f"round {seed}: {sizes[0] / sizes[1]:.1f} times smaller, "
               + ", ".join(f"{n} {100 * v[-1]:.0f} %" for n, v in found.items()), flush=True)  # fmt: skip
     for name, values in found.items():
