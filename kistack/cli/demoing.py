@@ -115,6 +115,7 @@ def _beside(place: Workspace, plan: Plan, record: RunRecord) -> SystemScore:
     from dataclasses import replace
 
     from kistack.composition.arranging import plan_of
+    from kistack.domain.plan import Step
 
     own = tuple(step for step in plan.steps if step.kind == VERSUS) or plan_of(VERSUS, place.host).steps
     if own == plan.steps:
@@ -122,7 +123,7 @@ def _beside(place: Workspace, plan: Plan, record: RunRecord) -> SystemScore:
     # Answers are compared, so the evaluators that put the model to work once more are left out.
     evaluators = place.host.stages_of("evaluate")
     reading = tuple(
-        e.name for e in evaluators if not any(p.opened for p in place.host.traits(e.name).consumes.values())
+        Step(use=e.name) for e in evaluators if not any(p.opened for p in place.host.traits(e.name).consumes.values())
     )
     alone = plan.model_copy(update={"steps": own, "evaluate": reading})
     out.say("the same questions with retrieve alone …")
