@@ -120,12 +120,10 @@ def _beside(place: Workspace, plan: Plan, record: RunRecord) -> SystemScore:
     own = tuple(step for step in plan.steps if step.kind == VERSUS) or plan_of(VERSUS, place.host).steps
     if own == plan.steps:
         return replace(record.systems["plan"], name=VERSUS)
-    # Answers are compared, so the evaluators that put the model to work once more are left out.
-    evaluators = place.host.stages_of("evaluate")
-    reading = tuple(
-        Step(use=e.name) for e in evaluators if not any(p.opened for p in place.host.traits(e.name).consumes.values())
-    )
-    alone = plan.model_copy(update={"steps": own, "evaluate": reading})
+    # Answers are compared: what measured the plan measures them too, but for what puts the model to work once more.
+    measured = dict.fromkeys(step.use for step in record.steps if step.use.startswith("evaluate/"))
+    reading = [use for use in measured if not any(p.opened for p in place.host.traits(use).consumes.values())]
+    alone = plan.model_copy(update={"steps": own, "evaluate": tuple(Step(use=use) for use in reading)})
     out.say("the same questions with retrieve alone …")
     return replace(_run(place, alone).systems["plan"], name=VERSUS)
 
