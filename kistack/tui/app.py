@@ -182,6 +182,14 @@ class WizardApp(App[None]):
         if self.use_command_palette and not Palette.is_open(self):  # type: ignore[arg-type]  # any app will do
             self.push_screen(Palette(id="--command-palette"))
 
+    def search_themes(self) -> None:
+        """Show a palette of all themes."""
+        from textual.theme import ThemeProvider
+
+        from kistack.tui.widgets.palette import Palette
+
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes …"))
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every step, then what textual offers."""
         for number, step in enumerate(STEPS, 1):

@@ -1,10 +1,11 @@
 import gc
 
 import pytest
-from tui.piloting import SIZES, drive
+from tui.piloting import SIZES, drive, send
 
 from kistack.tui.app import DARK, LIGHT
 from kistack.tui.steps import STEPS
+from kistack.tui.widgets.palette import Palette
 
 MINE = STEPS[:4]
 
@@ -71,6 +72,20 @@ def test_every_screen_shows_steps_and_keys_at_both_sizes_in_both_themes(session,
             await wheel.press("ctrl+t")
 
     drive(session, script, size=size)
+
+
+@pytest.mark.parametrize("keys", [("escape", "escape"), ("enter", "enter"), ("enter", "escape")])
+def test_the_palette_of_themes_is_left_once_however_fast_the_keys_come(session, keys):
+    async def script(wheel):
+        wheel.app.search_themes()
+        await wheel.until(lambda: isinstance(wheel.app.screen, Palette))
+        await wheel.write("nord")
+        for key in keys:
+            send(wheel.app, key)
+        await wheel.until(lambda: wheel.app.screen is wheel.app.shown)
+        return wheel.step
+
+    assert drive(session, script) == "start"
 
 
 def test_the_palette_goes_to_a_step(session):

@@ -173,7 +173,9 @@ measured, what each technique does, and the regret, how far the advised plan is 
             said += f"\n{record.error or event.fault}"
         self.query_one("#verdict", Static).update(Content(said))
         if record.systems:
-            self._table("#systems", systems_table(record.systems))
+            # What was built comes first: a narrow table shows its first columns.
+            order = sorted(record.systems, key=lambda name: name in baselines(record))
+            self._table("#systems", systems_table({name: record.systems[name] for name in order}))
         if planned(record):
             self._table("#predictions", predictions_table(of_plan(record)))
         self._show_examples()

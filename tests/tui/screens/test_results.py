@@ -24,8 +24,7 @@ def test_the_baseline_stands_beside_the_plan(desk_session, desk, ran, size, monk
         screen = wheel.app.shown
         await wheel.until(lambda: screen.comparison is not None)
         columns = [str(c.label) for c in screen.query_one("#systems", DataTable).ordered_columns]
-        assert columns[:2] == ["metric", "baseline"]
-        assert "plan" in columns
+        assert columns[:3] == ["metric", "plan", "baseline"]
         predictions = screen.query_one("#predictions", DataTable)
         assert "time to build" in {str(predictions.get_row_at(n)[0]) for n in range(predictions.row_count)}
         assert "points" in wheel.text("#verdict")
