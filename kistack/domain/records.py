@@ -37,10 +37,10 @@ class Effect:
 class Estimate:
     """What a stage expects of itself.
 
-    ``costs`` use the names of ``COST_UNITS``: ``seconds`` (wall clock), ``peak_bytes`` (resident memory of the
-    worker), ``scratch_bytes`` (disk beyond its outputs), ``money``; for an opened artifact ``latency_seconds``
-    (one answer), ``tokens_per_second``, ``query_seconds``, ``peak_bytes``. ``facts`` give, per output, the
-    numbers that later steps need (``bytes`` always).
+    ``costs`` use the names of ``COST_UNITS``: ``seconds`` (wall clock), ``peak_bytes`` (memory where it
+    computes: of a GPU, else resident memory of the worker), ``scratch_bytes`` (disk beyond its outputs), ``money``; for
+    an opened artifact ``latency_seconds`` (one answer), ``tokens_per_second``, ``query_seconds``, ``peak_bytes``.
+    ``facts`` give, per output, the numbers that later steps need (``bytes`` always).
 
     A stage fills these. Calibration moves them, keeps in ``raw`` what was stated of the numbers it moved (``bytes``:
     of all outputs together), and gives the 80 % intervals in ``intervals``.

@@ -199,8 +199,9 @@ def supervise(
         raise
     heard()
     if watch.child_peak:
-        peak = outcome.measured.get("peak_bytes", 0.0) + watch.child_peak
-        return Outcome(outcome.facts, {**outcome.measured, "peak_bytes": peak}, outcome.error)
+        of_host = "host_bytes" if "host_bytes" in outcome.measured else "peak_bytes"
+        peak = outcome.measured.get(of_host, 0.0) + watch.child_peak
+        return Outcome(outcome.facts, {**outcome.measured, of_host: peak}, outcome.error)
     return outcome
 
 

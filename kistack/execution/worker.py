@@ -31,6 +31,7 @@ from kistack.execution.context import WorkerContext
 from kistack.execution.events import EventLog
 from kistack.execution.job import Job, Outcome, load_stage
 from kistack.execution.meter import PeakMemory
+from kistack.plugins.memory import gpu_peak_bytes, reset_gpu_peak
 from kistack.storage.files import disk_full, is_disk_full, read_json, size_of
 from kistack.storage.hashing import walk
 from kistack.storage.results import check_facts
@@ -50,6 +51,7 @@ def run_job(job: Job) -> Outcome:
     start, cpu = time.perf_counter(), time.process_time()
     try:
         with _alone(job), clock, PeakMemory() as peak:
+            reset_gpu_peak()
             facts = _run(job)
         made = sum(file.stat().st_size for out in job.outs.values() for _, file in walk(out))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises must be told by name
@@ -60,14 +62,17 @@ def run_job(job: Job) -> Outcome:
         if isinstance(error, KeyboardInterrupt):
             return Outcome(error=Cancelled(f"{job.use} was stopped", "the same command goes on from here"))
         return Outcome(error=StepFailed(f"{job.use} (plugin {job.plugin}) ended its process", _see(job)))
+    on_gpu = float(gpu_peak_bytes())
     measured = {
         "seconds": clock.before + time.perf_counter() - start,
         "cpu_seconds": time.process_time() - cpu,
-        "peak_bytes": float(peak.bytes),
+        "peak_bytes": on_gpu or float(peak.bytes),
         "bytes": float(made),
         "scratch_bytes": float(size_of(job.scratch)),
         "threads": float(job.env.get("OMP_NUM_THREADS", 0)),
     }
+    if on_gpu:
+        measured["host_bytes"] = float(peak.bytes)
     if clock.resumed:
         measured["resumed"] = 1.0
     return Outcome(facts, measured)

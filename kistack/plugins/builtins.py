@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +20,7 @@ from kistack.domain.records import Estimate
 from kistack.errors import StepFailed
 from kistack.plugins.energy import EnergyMeter
 from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.memory import gpu_peak_bytes, resident_peak_bytes
 from kistack.plugins.sessions import Completion, IndexSession, ModelSession
 from kistack.plugins.stages import Context, Load, Out, Port, Settings, Stage, Traits
 
@@ -328,18 +326,8 @@ def _speed(
         "tokens_per_second": new / seconds if seconds else 0.0,
         "batched_answers_per_second": len(batched) / elapsed if elapsed else 0.0,
         "batched_tokens_per_second": sum(c.new_tokens for c in batched) / elapsed if elapsed else 0.0,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": gpu_peak_bytes() or resident_peak_bytes(),
     }
-
-
-def _peak_bytes() -> int:
-    """The most memory this process held at once: where Linux tells, since the worker began this step."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    # Elsewhere the whole life of the process counts; macOS counts bytes, others kilobytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def serving_load(profile: Profile, passages_tokens: float = 0.0) -> Load:

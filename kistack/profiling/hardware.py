@@ -256,13 +256,14 @@ def probe(folder: Path, cache: Cache, system: System | None = None) -> Facts:
     described = [[n, facts[n].value] for n in names] + [processor(system), facts["gpus"].why]
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
     facts["fingerprint"] = measured(fingerprint, "hash of processor, cores, memory, platform and GPUs")
-    on_gpu = {n: facts.pop(f"gpu_{n}") for n in _SPEEDS if f"gpu_{n}" in facts}
-    if on_gpu:
-        return facts | on_gpu
     ram_free = float(facts["ram_free"].value or 0)
-    facts |= speed(cache, fingerprint, int(facts["cores"].value or 1), ram_free)
-    facts["flops_bf16"] = bf16_flops(str(facts["isa"].value), float(facts["flops_fp32"].value or 0))
-    return facts
+    own = speed(cache, fingerprint, int(facts["cores"].value or 1), ram_free)
+    own["flops_bf16"] = bf16_flops(str(facts["isa"].value), float(own["flops_fp32"].value or 0))
+    if not facts["gpus"].value:
+        return facts | own
+    # Some stages compute on the processor whatever GPUs there are, so both are known.
+    on_gpu = {n: facts.pop(f"gpu_{n}") for n in _SPEEDS if f"gpu_{n}" in facts}
+    return facts | (on_gpu or own) | {f"cpu_{name}": fact for name, fact in own.items()}
 
 
 # --- as a file for another machine

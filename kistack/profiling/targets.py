@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 
 from kistack.domain.devices import Preset, find_preset
 from kistack.domain.facts import Value, assumed, declared
@@ -78,8 +77,8 @@ def machine_facts(device: Device, this: Facts, name: str) -> Facts:
         facts = read_machine(device.profile)
     else:
         facts = _like_this(device, this, name)
-    if device.gpus == 0 and _has_gpu(facts):  # the speeds were the GPU's
-        facts = {n: f for n, f in facts.items() if not n.startswith(("gpu", "flops", "bandwidth"))}
+    if device.gpus == 0 and _has_gpu(facts):
+        facts = _processor_alone(facts)
     for field, fact, unit in _STATED:
         value: Value = getattr(device, field)
         if value is not None:
@@ -100,6 +99,12 @@ def machine_facts(device: Device, this: Facts, name: str) -> Facts:
 
 def _has_gpu(facts: Facts) -> bool:
     return "gpus" in facts and bool(facts["gpus"].value)
+
+
+def _processor_alone(facts: Facts) -> Facts:
+    """A machine without its GPUs: what stands under plain names are their speeds, beside it the processor's."""
+    kept = {n: f for n, f in facts.items() if not n.startswith(("gpu", "flops", "bandwidth", "cpu_"))}
+    return kept | {n.removeprefix("cpu_"): f for n, f in facts.items() if n.startswith("cpu_")}
 
 
 def preset_facts(preset: Preset) -> Facts:
@@ -126,12 +131,9 @@ def _sources_of(preset: Preset, fact: str) -> str:
 
 def _like_this(device: Device, this: Facts, name: str) -> Facts:
     """What decides speed, taken from this machine; matrix products grow with the stated cores."""
-    gpus = "gpu_free" in this
     facts: Facts = {"gpus": assumed(0, f"{name} states no GPU")}
-    if gpus:  # this machine's speeds are its GPU's, and say nothing of a machine without one
-        facts["isa"] = replace(this["isa"], source="assumed", why=f"not stated by {name}: as on this machine")
-        facts["cores"] = replace(this["cores"], source="assumed", why=f"not stated by {name}: as on this machine")
-        return facts
+    if _has_gpu(this):
+        this = _processor_alone(this)
     scale = (device.cores or 1) / float(this["cores"].value or 1) if device.cores else 1.0
     for fact in ("cores", "isa", "bandwidth", "flops_fp32", "flops_bf16", "flops_int8", "platform"):
         if fact not in this:

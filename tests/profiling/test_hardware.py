@@ -136,6 +136,23 @@ def test_the_real_machine_is_measured_in_a_process_of_its_own(tmp_path, monkeypa
     assert again["bandwidth"] == facts["bandwidth"]
 
 
+def test_beside_a_gpu_the_processors_own_speed_is_measured_too(tmp_path, monkeypatch):
+    fake_speed(monkeypatch, 3e10, 0.0)
+    cache = Cache(tmp_path / "cache")
+    alone = probe(tmp_path, cache)
+    card = {"gpus": measured(1, "H"), "gpu_free": measured(8e10, "free", "B")}
+    speeds = {"gpu_bandwidth": measured(3e12, "sheet", "B/s"), "gpu_flops_fp32": measured(6e13, "sheet", "FLOP/s")}
+    monkeypatch.setattr(hardware, "gpu_facts", lambda *_a: card | speeds)
+    both = probe(tmp_path, cache)
+    assert (both["bandwidth"].value, both["flops_fp32"].value) == (3e12, 6e13)
+    assert both["cpu_bandwidth"].value == alone["bandwidth"].value == 3e10
+    assert both["cpu_flops_bf16"].value == alone["flops_bf16"].value
+    assert "gpu_bandwidth" not in both
+    # of a card in no table nothing is known but the processor's figures
+    monkeypatch.setattr(hardware, "gpu_facts", lambda *_a: dict(card))
+    assert probe(tmp_path, cache)["bandwidth"].value == 3e10
+
+
 def fake_speed(monkeypatch, bandwidth, load):
     answer = SimpleNamespace(stdout=json.dumps({"bandwidth": bandwidth, "flops_fp32": bandwidth}))
     monkeypatch.setattr(subprocess, "run", lambda *_a, **_k: answer)

@@ -68,6 +68,14 @@ def test_a_machine_without_gpu_takes_no_speed_from_one_with():
     found = machine_facts(Device(cores=4), with_gpu, "serve_on")
     assert found["gpus"].value == 0
     assert "bandwidth" not in found
+    own = {"cpu_bandwidth": measured(2e10, "copying", "B/s"), "cpu_flops_fp32": measured(1e11, "numpy", "FLOP/s")}
+    found = machine_facts(Device(cores=4), {**with_gpu, **own, "cores": measured(8, "")}, "serve_on")
+    assert (found["bandwidth"].value, found["flops_fp32"].value) == (2e10, 0.5e11)
+
+
+def test_a_preset_whose_gpu_is_stated_away_keeps_no_speed_of_it():
+    found = facts(preset="rtx-4090", gpus=0)
+    assert not [name for name in found if name.startswith(("gpu_", "bandwidth", "flops", "cpu_"))]
 
 
 def test_an_exported_machine_with_something_stated_over_it(tmp_path):

@@ -15,6 +15,7 @@ from kistack.plugins.costs.memory import (
     model_bytes,
     prompt_bytes,
     read_bytes,
+    worker_bytes,
 )
 from kistack.plugins.costs.models import model_shape, model_shapes
 from kistack.plugins.costs.money import machine_dollars, token_dollars
@@ -105,4 +106,5 @@ __all__ = [
     "train_seconds",
     "training_peak_bytes",
     "untied_params",
+    "worker_bytes",
 ]

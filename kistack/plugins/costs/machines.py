@@ -59,25 +59,28 @@ class Machine:
         return self.flops_fp32, False
 
 
-def machine(profile: Profile, section: str = "hardware") -> Machine:
+def machine(profile: Profile, section: str = "hardware", *, processor: bool = False) -> Machine:
     """The machine of a section of the profile: ``hardware`` trains, ``serving`` answers.
 
     A section without any facts falls back to ``hardware``; a figure nobody measured to a cautious assumption.
+    ``processor`` asks for the machine as a stage sees it that computes on the processor, whatever GPUs there are.
     """
     if section != "hardware" and not profile.section(section):
         section = "hardware"
     cores = max(1, int(profile.number(f"{section}.cores", 1)))
     isa = profile.text(f"{section}.isa").lower()
-    flops = profile.number(f"{section}.flops_fp32") or cores * _FLOPS_PER_CORE
-    assumed_gain = _BF16_GAIN if "bf16" in isa or "amx" in isa else 0.5
     gpus = int(profile.number(f"{section}.gpus"))
+    speeds = f"{section}.cpu_" if processor and gpus else f"{section}."
+    gpus = 0 if processor else gpus
+    flops = profile.number(f"{speeds}flops_fp32") or cores * _FLOPS_PER_CORE
+    assumed_gain = _BF16_GAIN if "bf16" in isa or "amx" in isa else 0.5
     return Machine(
         cores=cores,
         ram_free=profile.number(f"{section}.ram_free", math.inf),
         disk_free=profile.number(f"{section}.disk_free", math.inf),
-        bandwidth=profile.number(f"{section}.bandwidth") or _BANDWIDTH,
+        bandwidth=profile.number(f"{speeds}bandwidth") or _BANDWIDTH,
         flops_fp32=flops,
-        flops_bf16=profile.number(f"{section}.flops_bf16") or flops * assumed_gain,
+        flops_bf16=profile.number(f"{speeds}flops_bf16") or flops * assumed_gain,
         gpus=gpus,
         gpu_free=profile.number(f"{section}.gpu_free", math.inf) if gpus else 0.0,
         price_per_hour=profile.number(f"{section}.price_per_hour"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kistack.domain.artifacts import Type
 from kistack.plugins.costs.gguf import file_bytes, vocabulary_bytes
+from kistack.plugins.costs.machines import Machine
 from kistack.plugins.costs.precision import HALF, LAYOUTS, bits, is_gguf
 from kistack.plugins.costs.shapes import embedding_params, is_shaped, key_width, untied_params
 
@@ -15,6 +16,14 @@ GGUF_TOKEN_BYTES = 37.0
 #: states going in, coming out, and normalised. Layers take turns. Source: fit on the memory columns of the Qwen2.5
 #: speed benchmark (transformers, A100; its GB are 2^30): 0.5B to 14B agree within 8 %.
 _PROMPT_FFN, _PROMPT_HIDDEN = 3.0, 3.0
+
+
+def worker_bytes(m: Machine) -> float:
+    """Memory of a Python worker beside its model, where that model lives: none of it is on a GPU.
+
+    What the driver takes there for a process is not free to a model and is not counted as such (``gpu_free``).
+    """
+    return 0.0 if m.gpus else WORKER_BYTES
 
 
 def model_bytes(model: Type, precision: str) -> float:
@@ -87,7 +96,7 @@ def inference_peak_bytes(
     """Peak memory on the device of answering ``batch`` prompts at once, each ``prompt_tokens`` + ``new_tokens`` long.
 
     Weights, cache, the activations of the prompts, and one row of logits each (in ``width`` and in fp32). What the
-    process holds beside the model (``WORKER_BYTES`` on a CPU) is not in it.
+    process holds beside the model (``worker_bytes``) is not in it.
     """
     cache = kv_cache_bytes(model, prompt_tokens + new_tokens, batch, width if cache_width is None else cache_width)
     logits = batch * model.fact("vocab") * (width + 4)

@@ -6,6 +6,7 @@ from kistack_gguf.runtime import LlamaCppRuntime
 from kistack_gguf.settings import LlamaCppSettings
 
 from kistack.domain.artifacts import Artifact
+from kistack.domain.facts import measured
 from kistack.errors import ModelError
 from kistack.plugins.sessions import ModelSession
 from kistack.plugins.stages import Load
@@ -79,3 +80,13 @@ def test_memory_grows_with_context_and_file(smollm, profile):
 
     assert peak(LlamaCppSettings(context=4096)) > peak(LlamaCppSettings(context=2048))
     assert peak(LlamaCppSettings(), 270e6) - peak(LlamaCppSettings()) == pytest.approx(270e6 - 144.8e6)
+
+
+def test_a_gpu_makes_it_no_faster(smollm, profile):
+    """The wheels of its bindings compute on the processor."""
+    sheet = {"gpus": 1, "gpu_free": 80e9, "bandwidth": 3e12, "flops_fp32": 6e13, "flops_bf16": 8e14}
+    own = {f"hardware.cpu_{name}": fact for name in sheet if (fact := profile.facts.get(f"hardware.{name}"))}
+    beside = profile.updated({**own, **{f"hardware.{name}": measured(value, "") for name, value in sheet.items()}})
+    load = Load(prompt_tokens=426, new_tokens=24)
+    here, there = (STAGE.serving(LlamaCppSettings(), p, served(smollm), load) for p in (profile, beside))
+    assert there.costs == here.costs

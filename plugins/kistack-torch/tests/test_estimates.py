@@ -6,7 +6,9 @@ from kistack_torch import estimates
 
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile, measured
+from kistack.plugins import costs
 
+HERE = costs.Machine()
 SMOL = Type(
     "model",
     "hf",
@@ -48,16 +50,23 @@ def test_few_pairs_are_seen_more_often(count, epochs):
     assert estimates.epochs_for(count, 600, 8) == epochs
 
 
-def _adapter(**changes):
+def _adapter(here=HERE, **changes):
     given = {"batch": 8, "budget": 2048, "length": 211, "looked_at": 0.04, "dtype": "bf16", **changes}
-    return estimates.training_bytes(SMOL, 2.4e6, **given)
+    return estimates.training_bytes(SMOL, 2.4e6, here, **given)
 
 
 def test_memory_is_near_what_was_measured():
     assert _adapter() == pytest.approx(4.76e9, rel=0.1)
     student = Type("model", "hf", {}, {**SMOL.facts, "layers": 15, "params": 81_413_568})
-    whole = estimates.training_bytes(student, 81_413_568, batch=8, budget=2048, length=151, looked_at=1.0, dtype="bf16")
+    given = {"batch": 8, "budget": 2048, "length": 151, "looked_at": 1.0, "dtype": "bf16"}
+    whole = estimates.training_bytes(student, 81_413_568, HERE, **given)
     assert whole == pytest.approx(4.28e9, rel=0.1)
+
+
+def test_neither_what_python_holds_nor_attention_weights_are_on_a_gpu():
+    longer = {"length": 600}  # where a processor keeps no attention weights either
+    assert _adapter(**longer) - _adapter(costs.Machine(gpus=1), **longer) == costs.WORKER_BYTES
+    assert _adapter() - _adapter(costs.Machine(gpus=1)) > 2 * costs.WORKER_BYTES
 
 
 def test_memory_grows_with_the_work():

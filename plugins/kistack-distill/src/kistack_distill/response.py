@@ -126,6 +126,7 @@ class ResponseDistiller(Stage):
                     estimates.training_bytes(
                         student,
                         params,
+                        here,
                         batch=settings.batch,
                         budget=settings.batch_tokens,
                         length=length,
@@ -133,7 +134,7 @@ class ResponseDistiller(Stage):
                         dtype=settings.dtype,
                         recompute=settings.recompute,
                     ),
-                    costs.WORKER_BYTES
+                    costs.worker_bytes(here)
                     + costs.model_bytes(teacher, settings.dtype)
                     + costs.model_bytes(student, settings.dtype)
                     + _READING_BYTES,

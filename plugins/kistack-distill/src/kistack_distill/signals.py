@@ -67,7 +67,7 @@ class TopKSignals(Stage):
         return Estimate(
             costs={
                 "seconds": _START_SECONDS + work / (efficiency * peak),
-                "peak_bytes": costs.WORKER_BYTES
+                "peak_bytes": costs.worker_bytes(here)
                 + costs.model_bytes(teacher, dtype)
                 + _LOGIT_BYTES
                 + 2 * size

@@ -62,7 +62,7 @@ class GgufQuantizer(Stage):
 
     def estimate(self, settings: GgufSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Writing runs over all weights once; the check answers a few prompts in fp32 and in the new kind."""
-        model, here, kind = inputs["model"], costs.machine(profile), settings.spec
+        model, here, kind = inputs["model"], costs.machine(profile, processor=True), settings.spec
         params = model.fact("params")
         size = _file_bytes(model, kind)
         reading = costs.prefill_seconds(model, _PROBE_TOKENS + _ANSWER_TOKENS, here, "fp32")

@@ -40,7 +40,7 @@ class LlamaCppRuntime(Stage):
 
         More questions than ``parallel`` wait for their turn.
         """
-        here = costs.machine(profile, "serving")
+        here = costs.machine(profile, "serving", processor=True)
         at_once = max(1, min(load.concurrency, settings.parallel))
         precision = artifact.facets.get("precision", "int8")
         weights = artifact.fact("bytes") or costs.model_bytes(artifact, precision)

@@ -55,11 +55,12 @@ def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, 
     repeated = max(1.0, passages * passage_tokens / max(1.0, tokens))
     stored = _FRAME_BYTES + 4 * dimension * passages + text_bytes * repeated + _ROW_BYTES * (passages - documents)
     with_torch = _needs_torch(embedder.facets.get("family", ""), passages)
+    here = machine(profile, processor=not with_torch)
     seconds = (
         _START_SECONDS
         + with_torch * _TORCH_SECONDS
         + passages * _SPLIT_SECONDS
-        + embed_seconds(_complete(embedder), passages * (passage_tokens + 2), machine(profile))
+        + embed_seconds(_complete(embedder), passages * (passage_tokens + 2), here)
     )
     memory = (
         _BUILD_BYTES
@@ -88,14 +89,17 @@ def estimate_search(settings: RetrieverSettings, profile: Profile, index: Type) 
     that runs Python; an embedder that needs torch shares it with a runtime that has it loaded, so beside such a one
     this is an upper bound.
     """
-    here = machine(profile, "serving")
+    with_torch = _needs_torch(profile.text("embedder.family"), 1)
+    here = machine(profile, "serving", processor=True)
+    embeds = machine(profile, "serving", processor=not with_torch)
+    # A single question keeps one core busy.
+    one_core = 1 if embeds.gpus else embeds.cores
     facts = {name: profile.number(f"embedder.{name}") for name in ("params", "vocab", "hidden", "bytes")}
     embedder = _complete(Type("embedder", facts={name: value for name, value in facts.items() if value}))
     count, dimension = index.fact("count", 1.0), index.fact("dimension", embedder.fact("hidden"))
     vectors = flat_index_bytes(count, dimension)
     searching = flat_query_seconds(count, dimension, here)
-    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, here) * here.cores + searching
-    with_torch = _needs_torch(profile.text("embedder.family"), 1)
+    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, embeds) * one_core + searching
     memory = _OPEN_BYTES + with_torch * _TORCH_BYTES + _EMBEDDER_SHARE * embedder.fact("bytes") + vectors
     tokens = settings.top_k * index.fact("passage_tokens", 60.0)
     return Estimate(

@@ -101,6 +101,7 @@ class LoraTuner(Stage):
         peak = estimates.training_bytes(
             model,
             adapter,
+            here,
             batch=settings.batch,
             budget=settings.batch_tokens,
             length=length,

@@ -47,7 +47,7 @@ class PeftMerge(Stage):
 
     def estimate(self, settings: MergeSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Loading, one pass over the probe texts before and after, writing."""
-        model, here = inputs["model"], costs.machine(profile)
+        model, here = inputs["model"], costs.machine(profile, processor=True)
         precision = model.facets.get("precision", "bf16")
         size = costs.model_bytes(model, precision) + estimates.TOKENIZER_BYTES * model.fact("vocab")
         reading = 2 * costs.prefill_seconds(model, _PROBE_TOKENS, here, "fp32")

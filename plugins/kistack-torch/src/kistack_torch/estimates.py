@@ -15,8 +15,9 @@ CHECKPOINT_BYTES = 2 * 12.0
 
 #: Tokens of a pair nobody has counted (a question, three passages, an answer), and how many pairs are assumed.
 _PAIR_TOKENS, _PAIRS = 200.0, 300.0
-#: Up to this many tokens attention weights are kept for the backward pass (see ``training.choose_attention``): once in
-#: fp32 and twice in the model's format, of which one is freed early. Measured: 8 bytes each.
+#: On a processor, up to this many tokens attention weights are kept for the backward pass (see
+#: ``training.choose_attention``): once in fp32 and twice in the model's format, of which one is freed early. Measured:
+#: 8 bytes each.
 _PLAIN_ATTENTION, _ATTENTION_BYTES = 512, 8.0
 #: Norms keep their input in fp32, and the allocator what it was given before. Measured: 135 M parameters in bf16, LoRA,
 #: 4.76 GB with 2,048 tokens in the largest batch; half the layers, all weights trained, 4.28 GB with 1,664.
@@ -57,6 +58,7 @@ def epochs_for(count: float, seen: float, most: int) -> int:
 def training_bytes(  # noqa: PLR0913 - each of them decides the memory
     model: Type,
     trainable: float,
+    here: costs.Machine,
     *,
     batch: int,
     budget: float,
@@ -70,6 +72,7 @@ def training_bytes(  # noqa: PLR0913 - each of them decides the memory
     Args:
         model: the model, with adapters not counted.
         trainable: how many numbers are trained.
+        here: the machine that trains.
         batch: examples per optimizer step.
         budget: tokens computed at once, at most.
         length: mean tokens of one example.
@@ -81,10 +84,11 @@ def training_bytes(  # noqa: PLR0913 - each of them decides the memory
     longest = _LONGEST * length
     together = min(budget, batch * longest)
     plain = costs.train_peak_bytes(model, trainable, together, longest, dtype, checkpointing=recompute, logit_tokens=0)
+    plain += costs.worker_bytes(here) - costs.WORKER_BYTES
     activations = costs.activation_bytes(model, together, width, checkpointing=recompute)
     depth = 1.0 if recompute else model.fact("layers")
     weights = depth * model.fact("heads", 1.0) * together * longest * _ATTENTION_BYTES
-    kept = weights if longest <= _PLAIN_ATTENTION else 0.0
+    kept = weights if longest <= _PLAIN_ATTENTION and not here.gpus else 0.0
     logits = looked_at * together * model.fact("vocab") * width + _LOSS_BYTES
     # the gradients of trained vocabulary matrices: in the model's format, beside those gathered in fp32
     head = costs.embedding_params(model) * (width + 4) if trainable >= model.fact("params") else 0.0

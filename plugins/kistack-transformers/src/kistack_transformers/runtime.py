@@ -13,7 +13,6 @@ from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.errors import ModelError
 from kistack.plugins.costs import (
-    WORKER_BYTES,
     Machine,
     decode_seconds,
     eager_overhead,
@@ -22,6 +21,7 @@ from kistack.plugins.costs import (
     model_bytes,
     prefill_seconds,
     prompt_bytes,
+    worker_bytes,
 )
 from kistack.plugins.stages import Load, Opens, Settings, Stage, Traits
 from kistack_transformers import folders
@@ -79,7 +79,7 @@ class TransformersRuntime(Stage):
 
         Answers asked for at once are written as one batch: their prompts add up, their decoding steps are shared.
         """
-        here = machine(profile, "serving")
+        here = machine(profile, "serving", processor=settings.device == "cpu")
         precision = settings.dtype if settings.dtype != "auto" else _expected_dtype(here, settings)
         width, together = WIDTHS[precision], max(1, load.concurrency)
         tokens = load.prompt_tokens + load.new_tokens
@@ -89,7 +89,7 @@ class TransformersRuntime(Stage):
         logits = together * artifact.fact("vocab") * (width + 4)
         # weights of another format lie mapped beside their cast copies while they are loaded (measured)
         beside = artifact.fact("bytes") if artifact.facets.get("precision", precision) != precision else 0.0
-        peak = WORKER_BYTES + weights + beside + cache + together * activations + logits
+        peak = worker_bytes(here) + weights + beside + cache + together * activations + logits
         reading = together * prefill_seconds(artifact, load.prompt_tokens, here, precision)
         writing = decode_seconds(
             artifact,
