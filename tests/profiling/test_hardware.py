@@ -123,6 +123,7 @@ def test_the_real_machine_is_measured_in_a_process_of_its_own(tmp_path, monkeypa
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(hardware, "_COPIED", 8 * 1024**2)
     cache = Cache(tmp_path / "cache")
+    monkeypatch.setattr(hardware, "gpu_facts", lambda *_a: {"gpus": measured(0, "none")})
     facts = probe(tmp_path, cache)
     assert 1e8 < facts["bandwidth"].value < 1e13
     assert 1e8 < facts["flops_fp32"].value < 1e15
@@ -139,6 +140,7 @@ def test_the_real_machine_is_measured_in_a_process_of_its_own(tmp_path, monkeypa
 def test_beside_a_gpu_the_processors_own_speed_is_measured_too(tmp_path, monkeypatch):
     fake_speed(monkeypatch, 3e10, 0.0)
     cache = Cache(tmp_path / "cache")
+    monkeypatch.setattr(hardware, "gpu_facts", lambda *_a: {"gpus": measured(0, "none")})
     alone = probe(tmp_path, cache)
     card = {"gpus": measured(1, "H"), "gpu_free": measured(8e10, "free", "B")}
     speeds = {"gpu_bandwidth": measured(3e12, "sheet", "B/s"), "gpu_flops_fp32": measured(6e13, "sheet", "FLOP/s")}

@@ -75,3 +75,8 @@ def test_memory_grows_with_the_work():
     assert _adapter(recompute=True) < 0.5 * _adapter()
     assert _adapter(looked_at=1.0) > _adapter()
     assert _adapter(length=50) < 0.5 * _adapter()
+
+
+def test_a_training_goes_there_and_back_once_for_each_part_of_a_batch_that_fits():
+    assert estimates.micro_batches(400, 1, 301, batch=8, budget=2048) == 100
+    assert estimates.micro_batches(401, 2, 200, batch=8, budget=2048) == 2 * 51

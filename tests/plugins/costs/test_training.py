@@ -26,6 +26,11 @@ def test_training_speed(shape, precision, machine, tokens_per_second):
     assert abs(math.log(found / tokens_per_second)) < math.log(1.5)
 
 
+def test_launching_kernels_is_a_matter_of_gpus_and_of_how_often():
+    assert costs.launch_seconds(SMALL, 100, HERE) == 0
+    assert costs.launch_seconds(SMALL, 100, A100) == pytest.approx(100 * SMALL.fact("layers") * 7.6e-3)
+
+
 def test_full_training_costs_half_as_much_again_as_adapters():
     # torchtune README: LoRA 1.82 to 1.87 times as fast; by FLOPs 1.5 times.
     whole = costs.train_seconds(1e9, 1e9, 1000, A100, "bf16")

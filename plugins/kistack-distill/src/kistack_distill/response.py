@@ -118,6 +118,10 @@ class ResponseDistiller(Stage):
         peak = here.flops_bf16 if bf16 else here.flops_fp32
         reading = 4 * judged * length * (computed + costs.layer_params(teacher) + head) / (0.5 * peak)
         training = costs.train_seconds(computed, computed, tokens, here, settings.dtype, efficiency=efficiency)
+        batches = estimates.micro_batches(
+            count - judged, settings.epochs, length, batch=settings.batch, budget=settings.batch_tokens
+        )
+        training = max(training, costs.launch_seconds(student, batches, here))
         size = 2 * params + estimates.TOKENIZER_BYTES * student.fact("vocab")
         return Estimate(
             costs={

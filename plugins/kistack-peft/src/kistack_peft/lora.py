@@ -92,10 +92,14 @@ class LoraTuner(Stage):
         adapter = costs.lora_params(model, settings.rank, known_targets(settings.targets))
         length = estimates.pair_tokens(inputs)
         assert settings.epochs != "auto"
-        tokens = estimates.pair_count(profile, inputs) * length * settings.epochs
+        count = estimates.pair_count(profile, inputs)
+        tokens = count * length * settings.epochs
         efficiency = None if here.gpus else _EFFICIENCY_BF16 if settings.dtype == "bf16" else _EFFICIENCY_FP32
         training = costs.train_seconds(
             costs.layer_params(model), adapter, tokens, here, settings.dtype, efficiency=efficiency
+        )
+        batches = estimates.micro_batches(
+            count, settings.epochs, length, batch=settings.batch, budget=settings.batch_tokens
         )
         answers = inputs["pairs"].fact("answer_tokens", length)
         peak = estimates.training_bytes(
@@ -112,7 +116,7 @@ class LoraTuner(Stage):
         size = 4 * adapter + estimates.TOKENIZER_BYTES * model.fact("vocab")
         return Estimate(
             costs={
-                "seconds": _START_SECONDS + training,
+                "seconds": _START_SECONDS + max(training, costs.launch_seconds(model, batches, here)),
                 "peak_bytes": peak,
                 "scratch_bytes": adapter * estimates.CHECKPOINT_BYTES,
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from kistack.domain.artifacts import Type
@@ -53,6 +54,11 @@ def chosen_dtype(dtype: str, profile: Profile) -> str:
 def epochs_for(count: float, seen: float, most: int) -> int:
     """How often to see each of ``count`` pairs, so that about ``seen`` examples are seen in all."""
     return max(1, min(most, round(seen / count))) if count else 2
+
+
+def micro_batches(count: float, epochs: int, length: float, *, batch: int, budget: float) -> float:
+    """How often a training goes there and back, for ``count`` pairs of ``length`` tokens: see ``TrainingOptions``."""
+    return math.ceil(count / batch) * epochs * math.ceil(batch * length / budget)
 
 
 def training_bytes(  # noqa: PLR0913 - each of them decides the memory
