@@ -81,9 +81,15 @@ def fit(observed: Iterable[Observed]) -> Calibration:
         return UNCALIBRATED
     found: dict[tuple[str, str, str], Correction] = {}
     for kind, own in sorted(rows.items()):
-        for (stage, machine), correction in _fitted(PRIORS[kind], own).items():
+        for (stage, machine), correction in _fitted(PRIORS[kind], _telling(own)).items():
             found[kind, stage, machine] = correction
     return Calibration(found, len(runs))
+
+
+def _telling(rows: Sequence[_Row]) -> list[_Row]:
+    """Without what is small beside work of the same stage that is not: unpacking a model is no copying of a file."""
+    large = {row.stage for row in rows if not row.small}
+    return [row for row in rows if not (row.small and row.stage in large)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,16 @@ def test_small_numbers_are_learnt_and_say_nothing_of_others():
     assert both.of("seconds", "tune/x", "m").offset == pytest.approx(fit(seen(0.4)).of("seconds", "tune/x", "m").offset)
 
 
+def test_what_takes_a_moment_does_not_correct_what_takes_long_of_the_same_stage():
+    # unpacking a language model, and linking a sentence encoder: measured on the demo
+    runs = [Observed(r, "seconds", "source/x", "m", *seen) for r in "ab" for seen in ((23.5, 35.0), (0.5, 0.14))]
+    found = fit(runs).of("seconds", "source/x", "m")
+    assert found.runs == 2
+    assert 0.85 < math.exp(found.offset) / (35.0 / 23.5) < 1.15
+    alone = fit(runs[1::2]).of("seconds", "source/x", "m")
+    assert math.exp(alone.offset) < 0.6  # where nothing else is known, it counts
+
+
 def test_one_run_moves_the_number_and_leaves_the_interval_of_the_prior():
     found = fit(seen(0.7)).of("seconds", "tune/x", "m")
     assert 0.5 < found.offset < 0.7
