@@ -36,16 +36,29 @@ class Upkeep:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """What ranking reads of a candidate's estimate, whatever the goals: ``steps`` as economy compares costs.
+
+    ``steps``: memory, bundle, number of steps, time to build. ``axes``: latency, memory, time to build, money.
+    """
+
+    steps: tuple[int, int, int, int]
+    axes: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A candidate with what its ranking is made of; ``prediction`` is None where nothing could be composed.
 
-    ``number`` is its place among all candidates as they were made, the stages' best guesses first.
+    ``number`` is its place among all candidates as they were made, the stages' best guesses first. ``scale`` is that
+    of the candidate's estimate where somebody keeps it.
     """
 
     candidate: Candidate
     number: int = 0
     prediction: Prediction | None = None
     upkeep: Upkeep = Upkeep(0.0, 0.0, 0.0)
+    scale: Scale | None = None
 
 
 def queries_per_day(profile: Profile) -> float:
@@ -81,15 +94,17 @@ def _again(pipeline: Pipeline, features: Features) -> float:
 
 def economy_of(judged: Judged) -> tuple[Any, ...]:
     """Smaller is cheaper: machine time per day, memory, bundle, steps, time to build; then the stages' best guess."""
-    costs = judged.candidate.estimate
-    return (
-        _step(judged.upkeep.total),
-        _step(costs.cost("serving_peak_bytes")),
-        _step(costs.cost("bytes")),
-        len(judged.candidate.plan.steps),
-        _step(costs.cost("seconds")),
-        -judged.candidate.quality,
-        judged.number,
+    scale = judged.scale or scale_of(judged.candidate)
+    return (_step(judged.upkeep.total), *scale.steps, -judged.candidate.quality, judged.number)
+
+
+def scale_of(candidate: Candidate) -> Scale:
+    """What ranking reads of an estimate."""
+    cost = candidate.estimate.costs.get
+    memory, seconds = cost("serving_peak_bytes", 0.0), cost("seconds", 0.0)
+    return Scale(
+        steps=(_step(memory), _step(cost("bytes", 0.0)), len(candidate.plan.steps), _step(seconds)),
+        axes=(cost("latency_seconds", 0.0), memory, seconds, cost("money", 0.0)),
     )
 
 
@@ -178,10 +193,8 @@ def _beaten(axes: _Axes, others: Iterable[_Axes]) -> bool:
 
 
 def _axes(judged: Judged) -> _Axes:
-    cost = judged.candidate.estimate.costs.get
-    quality = -round(judged.candidate.quality, 1)
-    latency, memory = cost("latency_seconds", 0.0), cost("serving_peak_bytes", 0.0)
-    return quality, latency, memory, cost("seconds", 0.0), cost("money", 0.0)
+    scale = judged.scale or scale_of(judged.candidate)
+    return (-round(judged.candidate.quality, 1), *scale.axes)
 
 
 def rival(order: Sequence[Judged]) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kistack.advisor.candidates import Composed
-from kistack.advisor.choice import Judged, Upkeep, queries_per_day, ranked, upkeep_of
+from kistack.advisor.choice import Judged, Scale, Upkeep, queries_per_day, ranked, scale_of, upkeep_of
 from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, allowed, below_least, bounds, exceeded, needs, rejections, within
@@ -70,6 +70,7 @@ class _Case:
     concern: Concern | None = None
     upkeep: tuple[float, Upkeep] | None = None
     needs: tuple[float, ...] = ()
+    scale: Scale | None = None
 
 
 class Bench:
@@ -190,7 +191,9 @@ class _Sitting:
             short = below_least(candidate.high, self.given)
             if short is not None:
                 candidate = candidate.with_rejections((*candidate.rejections, short))
-        return Judged(candidate, option.number, case.prediction, self._upkeep(case, features))
+        if case.scale is None:
+            case.scale = scale_of(candidate)
+        return Judged(candidate, option.number, case.prediction, self._upkeep(case, features), case.scale)
 
     def _upkeep(self, case: _Case, features: Features) -> Upkeep:
         assert case.found.pipeline is not None
