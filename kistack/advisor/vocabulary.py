@@ -45,6 +45,7 @@ _MACHINE = {
     "ram_total": _NUMBER, "ram_free": _NUMBER, "disk_free": _NUMBER, "bandwidth": _NUMBER, "unified": _FLAG,
     "flops_fp32": _NUMBER, "flops_bf16": _NUMBER, "flops_fp16": _NUMBER, "flops_int8": _NUMBER, "price": _NUMBER,
     "gpus": _COUNT, "gpu": _TEXT, "gpu_free": _NUMBER, "gpu_total": _NUMBER, "gpu_bandwidth": _NUMBER,
+    "cpu_bandwidth": _NUMBER, "cpu_flops_fp32": _NUMBER, "cpu_flops_bf16": _NUMBER,
     "gpu_flops_fp32": _NUMBER, "gpu_flops_bf16": _NUMBER, "gpu_flops_int8": _NUMBER, "price_per_hour": _NUMBER,
     "gpuN_name": _TEXT, "gpuN_total": _NUMBER, "gpuN_free": _NUMBER,
 }  # fmt: skip
