@@ -127,7 +127,7 @@ def test_on_a_gpu_a_small_batch_waits_for_its_kernels_to_be_launched():
     told = LoraTuner().estimate(LoraSettings(epochs=1), h200, {**_inputs(400, 301), "model": model})
     # measured: 34.3 s and 8.5 GB (tests/benchmarks/gpu.py)
     assert told.cost("seconds") == pytest.approx(34.3, rel=0.15)
-    assert told.cost("peak_bytes") == pytest.approx(8.5e9, rel=0.25)
+    assert 8.5e9 < told.cost("peak_bytes") < 1.6 * 8.5e9
 
 
 @pytest.mark.parametrize(
