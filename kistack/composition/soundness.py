@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kistack.domain.records import Estimate
-from kistack.errors import PluginError
-from kistack.plugins.host import DISABLE_VARIABLE, Host
+from kistack.plugins.host import Host
 
 
 def checked(host: Host, name: str, what: str, call: Callable[[], Any]) -> Estimate:
@@ -21,11 +20,7 @@ def checked(host: Host, name: str, what: str, call: Callable[[], Any]) -> Estima
     found = host.guard(name, what, call)
     fault = _fault(found)
     if fault:
-        plugin = host.stages[name].plugin if name in host.stages else "?"
-        raise PluginError(
-            f"plugin {plugin}: {name}.{what} {fault}",
-            f"report it to the plugin's author, or switch it off with {DISABLE_VARIABLE}={plugin}",
-        )
+        raise host.fault(name, what, fault)
     assert isinstance(found, Estimate)
     return found
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kistack.errors import InputError, KistackError, PluginError
-from kistack.plugins import builtins, hookspecs
+from kistack.plugins import builtins, hookspecs, patience
 from kistack.plugins.loading import Loading, harmless, register
 from kistack.plugins.stages import Settings, Stage, Traits
 
@@ -81,6 +81,7 @@ class Host:
         self.stages: dict[str, Entry] = {}
         self.clashes: dict[str, tuple[str, ...]] = {}
         self._traits: dict[str, Traits] = {}
+        self._given_up: set[tuple[str, str]] = set()
         self._openers: dict[tuple[str, str, frozenset[str]], list[Stage]] = {}
         self._collect()
 
@@ -180,18 +181,30 @@ class Host:
         return [(n, e.stage) for n, e in sorted(self.stages.items()) if _can_default(e.stage)]
 
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
-        """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name."""
+        """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name.
+
+        A call that does not come back is given up, once: the stage is not asked the same again.
+        """
+        if (name, what) in self._given_up:
+            raise self.fault(name, what, patience.unanswered())
         try:
-            with harmless():
+            with harmless(), patience.within(patience.CALL_SECONDS):
                 return call()
         except KistackError:
             raise
+        except patience.TooLong:
+            self._given_up.add((name, what))
+            raise self.fault(name, what, patience.unanswered()) from None
         except Exception as error:
-            plugin = self.stages[name].plugin if name in self.stages else "?"
-            raise PluginError(
-                f"plugin {plugin}: {name}.{what} raised {type(error).__name__}: {error}",
-                f"report it to the plugin's author, or switch it off with {DISABLE_VARIABLE}={plugin}",
-            ) from error
+            raise self.fault(name, what, f"raised {type(error).__name__}: {error}") from error
+
+    def fault(self, name: str, what: str, fault: str) -> PluginError:
+        """The error that blames a stage, with its plugin's name."""
+        plugin = self.stages[name].plugin if name in self.stages else "?"
+        return PluginError(
+            f"plugin {plugin}: {name}.{what} {fault}",
+            f"report it to the plugin's author, or switch it off with {DISABLE_VARIABLE}={plugin}",
+        )
 
     def policies(self) -> list[Path]:
         """Policy files that plugins bring."""

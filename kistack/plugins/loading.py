@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-import signal
 import sys
 import threading
 import time
@@ -16,12 +15,10 @@ from typing import Any
 
 import pluggy
 
-from kistack.plugins import API_VERSION, hookspecs
+from kistack.plugins import API_VERSION, hookspecs, patience
 
 #: Where a plugin says which version of the plugin API it was written against.
 API_ATTRIBUTE = "KISTACK_API"
-#: A plugin that has not been imported after so many seconds is set aside: nobody waits for it at every command.
-IMPORT_SECONDS = 20.0
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -40,15 +37,11 @@ class Loading:
     stages: list[str] = field(default_factory=list)
 
 
-class _TooLong(BaseException):
-    """The import took too long. No plain exception: a plugin that catches all of those must not catch this."""
-
-
 def register(manager: pluggy.PluginManager, loading: Loading, load: Callable[[], Any]) -> None:
     """Import and register one plugin; a faulty one leaves no trace in the manager."""
     start = time.perf_counter()
     try:
-        with harmless(), _limited(IMPORT_SECONDS):
+        with harmless(), patience.within(patience.IMPORT_SECONDS):
             plugin = load()
         if fault := api_fault(getattr(plugin, API_ATTRIBUTE, None)):
             loading.errors.append(fault)
@@ -58,8 +51,8 @@ def register(manager: pluggy.PluginManager, loading: Loading, load: Callable[[],
             manager.register(plugin, name=loading.name)
         loading.notes += [str(w.message) for w in caught if issubclass(w.category, DeprecationWarning)]
         manager.check_pending()
-    except _TooLong:
-        loading.errors.append(f"cannot be imported within {IMPORT_SECONDS:g} seconds")
+    except patience.TooLong:
+        loading.errors.append(f"cannot be imported within {patience.IMPORT_SECONDS:g} seconds")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, and must not harm the others
         loading.errors.append(_explain(error))
         if manager.has_plugin(loading.name):
@@ -99,26 +92,6 @@ def harmless() -> Iterator[None]:
         return
     with contextlib.redirect_stdout(sys.stderr):
         yield
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise ``_TooLong`` in what runs longer: only where alarms exist, are free, and reach this thread."""
-    main = threading.current_thread() is threading.main_thread()
-    if sys.platform == "win32" or not main or signal.getitimer(signal.ITIMER_REAL)[0]:
-        yield
-        return
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _explain(error: BaseException) -> str:

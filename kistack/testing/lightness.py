@@ -19,6 +19,7 @@ from kistack.domain.artifacts import Opener, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
 from kistack.execution.job import load_stage
+from kistack.plugins import patience
 from kistack.plugins.stages import Load, Stage
 
 #: Modules that take long to import or much memory: nothing that the user's process loads may need them.
@@ -80,7 +81,10 @@ def _timed(call: Callable[[], Any]) -> dict[str, Any]:
     for _ in range(_CALLS):
         start = time.perf_counter()
         try:
-            answer = call()
+            with patience.within(patience.CALL_SECONDS):
+                answer = call()
+        except patience.TooLong:
+            return {"error": patience.unanswered()}
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         best = min(best, time.perf_counter() - start)

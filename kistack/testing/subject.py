@@ -15,7 +15,7 @@ from kistack.domain.facts import Profile, measured
 from kistack.domain.records import Estimate
 from kistack.errors import PluginError
 from kistack.execution.job import reference_of
-from kistack.plugins import builtins
+from kistack.plugins import builtins, patience
 from kistack.plugins.host import Host, load_host
 from kistack.plugins.stages import Stage, Traits
 from kistack.storage.hashing import digest_of, survey
@@ -202,12 +202,25 @@ class Subject:
         known: dict[str, float | str] = {**facts, **texts}
         return Profile({n: measured(v, "made for a test") for n, v in known.items()})
 
+    def ask(self, what: str, *given: Any) -> Any:
+        """The answer of a pure method, which may hang.
+
+        Raises:
+            Fault: it did not answer.
+
+        """
+        try:
+            with patience.within(patience.CALL_SECONDS):
+                return getattr(self.stage, what)(*given)
+        except patience.TooLong:
+            raise Fault(f"{what} {patience.unanswered()}", "compute it from what is given: wait for nothing") from None
+
     @cached_property
     def resolved(self) -> Any:
         """The settings as a step of a plan has them."""
         settings, types = self.settings, self.types
         try:
-            return self.stage.resolve(settings, self.profile, types)
+            return self.ask("resolve", settings, self.profile, types)
         except Exception as error:
             raise Skip(f"its settings cannot be resolved: {error}") from error
 
@@ -215,7 +228,7 @@ class Subject:
     def estimate(self) -> Estimate:
         """What it says of itself."""
         try:
-            found = self.stage.estimate(self.resolved, self.profile, self.types)
+            found = self.ask("estimate", self.resolved, self.profile, self.types)
         except Exception as error:
             raise Skip(f"it cannot be asked for its estimate: {error}") from error
         if not isinstance(found, Estimate):

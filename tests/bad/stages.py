@@ -200,6 +200,16 @@ class Hanging(Sound):
             time.sleep(1)
 
 
+class Pondering(Sound):
+    """Never comes to an end with its estimate."""
+
+    name = "retrieve/pondering"
+
+    def estimate(self, settings, profile, inputs):
+        while True:
+            time.sleep(1)
+
+
 class Pickling(Sound):
     """Keeps its index as a pickle."""
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import toys
@@ -8,6 +9,7 @@ import toys
 from kistack.domain.facts import Profile
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError, PluginError
+from kistack.plugins import patience
 from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.host import load_host
 from kistack.plugins.stages import Settings, Stage
@@ -162,6 +164,25 @@ def test_guard_names_the_plugin_and_lets_kistacks_own_errors_pass():
 
     with pytest.raises(InputError, match="mine"):
         host.guard("tune/toy", "estimate", own)
+
+
+def test_a_stage_that_never_answers_is_waited_for_once(monkeypatch):
+    monkeypatch.setattr(patience, "CALL_SECONDS", 0.1)
+    host, asked = host_with(toys=toys), []
+
+    def ponder():
+        asked.append(1)
+        while True:
+            try:
+                time.sleep(30)
+            except Exception:  # noqa: BLE001 - as some plugins do
+                continue
+
+    for _ in range(2):
+        with pytest.raises(PluginError, match=r"plugin toys: tune/toy\.estimate did not answer within 0\.1 seconds"):
+            host.guard("tune/toy", "estimate", ponder)
+    assert asked == [1]
+    assert host.guard("tune/toy", "traits", lambda: 7) == 7
 
 
 def test_openers_are_found_by_format_and_ability():

@@ -118,7 +118,7 @@ def test_a_plugin_that_ends_the_process_while_it_is_imported_is_named():
 
 
 def test_a_plugin_that_hangs_while_it_is_imported_is_given_up_even_if_it_catches_everything(monkeypatch):
-    monkeypatch.setattr(loading, "IMPORT_SECONDS", 0.1)
+    monkeypatch.setattr(loading.patience, "IMPORT_SECONDS", 0.1)
 
     def hang():
         while True:

@@ -1,11 +1,18 @@
 """Every way of breaking the contract is found by the check that names it, and a sound stage has none."""
 
+import time
+from types import SimpleNamespace
+
 import bad.rival
 import bad.sound
 import bad.stages
 import pytest
 import toys
 
+from kistack.bundle.workspace import Workspace
+from kistack.plugins import patience
+from kistack.plugins.hookspecs import hookimpl
+from kistack.plugins.host import load_host
 from kistack.testing import CHECKS, ConformanceError, check_stage, probing, subject
 from kistack.testing.subject import Subject
 
@@ -59,13 +66,22 @@ def test_the_check_that_names_the_fault_finds_it(stage, check, said):
 
 
 def test_all_of_them_are_tried():
-    assert {s.name.partition("/")[2] for s in bad.stages.ALL} == {name for name, _, _ in FAULTS} | {"hanging"}
+    assert {s.name.partition("/")[2] for s in bad.stages.ALL} == {name for name, _, _ in FAULTS} | {
+        "hanging",
+        "pondering",
+    }
 
 
 @pytest.mark.system
 def test_what_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(subject, "LONGEST_SECONDS", 3.0)
     assert "had not ended after 3 seconds" in faults_of("retrieve/hanging", bad.stages, "ends")["ends"]
+
+
+@pytest.mark.system
+def test_what_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(patience, "CALL_SECONDS", 1.0)
+    assert "did not answer" in faults_of("retrieve/pondering", bad.stages, "estimate-complete")["estimate-complete"]
 
 
 @pytest.mark.system
@@ -101,3 +117,16 @@ def test_a_sound_stage_passes_everything_but_the_readme_it_does_not_have():
     assert [r.check.name for r in report.of("expected")] == ["readme"]
     assert len(report.of("passed")) >= 40
     assert len(CHECKS) >= 60
+
+
+def test_a_stage_that_never_answers_costs_one_wait_and_not_the_advice(toy_project, monkeypatch):
+    monkeypatch.setattr(patience, "CALL_SECONDS", 0.2)
+    pondering = SimpleNamespace(kistack_register_retrievers=hookimpl(lambda: [bad.stages.Pondering]))
+    host = load_host(entry_points=False, extra={"toys": toys, "pondering": pondering})
+    start = time.perf_counter()
+    advice = Workspace.find(toy_project, host=host).advise()
+    assert time.perf_counter() - start < 20
+    assert advice.best is not None
+    assert "pondering" not in str(advice.best.plan)
+    told = [r.needs for c in advice.candidates for r in c.rejections]
+    assert any("retrieve/pondering.estimate did not answer within 0.2 seconds" in line for line in told)

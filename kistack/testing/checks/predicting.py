@@ -28,7 +28,7 @@ def estimate_complete(subject: Subject) -> None:
     call = subject.calls["estimate"]
     if "error" in call:
         raise Fault(f"estimate raised {call['error']}", "estimate must answer for any profile and inputs")
-    found = subject.stage.estimate(subject.resolved, subject.profile, subject.types)
+    found = subject.ask("estimate", subject.resolved, subject.profile, subject.types)
     if not isinstance(found, Estimate):
         raise Fault(f"estimate returns {type(found).__name__}", "return Estimate(costs, facts)")
     unknown = sorted(set(found.costs) - set(COST_UNITS))
@@ -70,7 +70,7 @@ def estimate_pure(subject: Subject) -> None:
     types, profile = subject.types, subject.profile
     before = (as_json(profile.to_json()), as_json([dict(t.facts) for t in types.values()]))
     first = {n: c.get("answer") for n, c in subject.calls.items()}
-    again = as_json(subject.stage.estimate(subject.resolved, profile, types))
+    again = as_json(subject.ask("estimate", subject.resolved, profile, types))
     if first["estimate"] is not None and again != first["estimate"]:
         raise Fault("estimate gives two answers to one question", "compute it from settings, profile and inputs alone")
     if (as_json(profile.to_json()), as_json([dict(t.facts) for t in types.values()])) != before:
@@ -116,7 +116,7 @@ def estimate_unknowing(subject: Subject) -> None:
     """A target machine may be known by name only: what is missing takes a default, and is never a reason to raise."""
     _must_run(subject)
     try:
-        found = subject.stage.estimate(subject.resolved, Profile({}), subject.types)
+        found = subject.ask("estimate", subject.resolved, Profile({}), subject.types)
     except Exception as error:
         raise Fault(
             f"estimate raised {type(error).__name__} on an empty profile: {error}", "profile.number(name, default)"
@@ -134,7 +134,7 @@ def estimate_grows(subject: Subject) -> None:
         for port, t in subject.types.items()
     }
     one = _costs(subject.estimate)
-    two = _costs(subject.stage.estimate(subject.resolved, subject.profile, doubled))
+    two = _costs(subject.ask("estimate", subject.resolved, subject.profile, doubled))
     for name, value in one.items():
         if name != "tokens_per_second" and two.get(name, 0.0) < 0.999 * value:
             raise Fault(
@@ -155,7 +155,7 @@ def serving_complete(subject: Subject) -> None:
     for opens in subject.traits.opens:
         if opens.kind not in wanted:
             continue
-        found = subject.stage.serving(subject.resolved, subject.profile, _opened_type(subject, opens.kind), Load())
+        found = subject.ask("serving", subject.resolved, subject.profile, _opened_type(subject, opens.kind), Load())
         _check_finite(found, "serving estimate")
         for cost in wanted[opens.kind]:
             if found.cost(cost) <= 0:

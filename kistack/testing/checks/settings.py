@@ -97,12 +97,12 @@ def suggests(subject: Subject) -> None:
     call = subject.calls["suggest"]
     if "error" in call:
         raise Fault(f"suggest raised {call['error']}", "suggest must answer for any profile")
-    found = subject.stage.suggest(subject.profile, subject.types)
+    found = subject.ask("suggest", subject.profile, subject.types)
     if not isinstance(found, list) or not all(isinstance(s, subject.stage.Settings) for s in found):
         raise Fault("suggest returns something else than a list of its Settings", "return [self.Settings(…), …]")
     if len(found) > _MOST_SUGGESTED:
         raise Fault(f"it suggests {len(found)} settings", f"suggest {_MOST_SUGGESTED} at most: the advice tries each")
-    if [s.model_dump() for s in subject.stage.suggest(subject.profile, subject.types)] != [
+    if [s.model_dump() for s in subject.ask("suggest", subject.profile, subject.types)] != [
         s.model_dump() for s in found
     ]:
         raise Fault("it suggests something else each time", "derive suggestions from profile and inputs alone")
@@ -120,7 +120,7 @@ def resolves(subject: Subject) -> None:
     once = subject.resolved
     if not isinstance(once, Settings):
         raise Fault(f"resolve returns {type(once).__name__}", "return settings.model_copy(update={…})")
-    twice = subject.stage.resolve(once, subject.profile, subject.types)
+    twice = subject.ask("resolve", once, subject.profile, subject.types)
     if twice != once:
         raise Fault("resolving resolved settings changes them", "return settings as they are once no auto is left")
     left = [n for n, v in once.model_dump().items() if v == "auto" and n not in subject.stage.open_settings]
@@ -131,7 +131,7 @@ def resolves(subject: Subject) -> None:
 def _several(subject: Subject) -> list[Any]:
     found = [subject.settings]
     try:
-        found += [s for s in subject.stage.suggest(subject.profile, subject.types) if isinstance(s, Settings)]
+        found += [s for s in subject.ask("suggest", subject.profile, subject.types) if isinstance(s, Settings)]
     except Skip:
         pass
     except Exception as error:

@@ -73,9 +73,9 @@ def _out_faults(found: Traits) -> Iterator[str]:
 @check("traits-under-suggestions", "has traits under every settings it suggests")
 def traits_under_suggestions(subject: Subject) -> None:
     """The advice asks for the traits of each suggestion; one that raises would be lost from it."""
-    for found in subject.stage.suggest(subject.profile, subject.types):
+    for found in subject.ask("suggest", subject.profile, subject.types):
         try:
-            traits = subject.stage.traits(found)
+            traits = subject.ask("traits", found)
         except Exception as error:
             raise Fault(f"traits({found!r}) raised {error}", "traits must answer for any valid settings") from error
         for fault in _faults(traits):
