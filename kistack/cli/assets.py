@@ -172,7 +172,8 @@ def plugins_check(
     ]
     out.result(page, {"schema": 1, "results": rows}, as_json=as_json)
     if failed := [r.stage for r in reports if r.of("failed")]:
-        raise PluginError(f"{', '.join(failed)} do not keep the contract", "mend what is listed")
+        verb = "does" if len(failed) == 1 else "do"
+        raise PluginError(f"{', '.join(failed)} {verb} not keep the contract", "mend what is listed")
 
 
 @store.command("du")

@@ -66,12 +66,9 @@ def _unknown_evaluators(host: Host, plan: Plan) -> list[Problem]:
             continue
         message, hint = f"{use} scores no answers", f"installed: {', '.join(known) or 'no evaluator'}"
         try:
-            host.get(use if "/" in use else f"evaluate/{use}")
+            host.get(use)
         except InputError as error:
             message, hint = error.message, error.hint
-        else:
-            if "/" not in use:
-                message, hint = f"{use!r} is no name of a stage", f"write evaluate/{use}"
         found.append(Problem(f"evaluate {use}", message, hint))
     return found
 

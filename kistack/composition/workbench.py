@@ -71,9 +71,13 @@ class Workbench:
                 if fault["type"] == "extra_forbidden":
                     message, hint = f"{stage.name} has no setting {name!r}", f"its settings: {known}"
                 else:
-                    message = f"{stage.name}: {name} = {fault.get('input')!r}: {fault['msg']}"
+                    told = fault["msg"].removeprefix("Value error, ")
+                    # A rule about several settings has no place of its own.
+                    message = f"{stage.name}: " + (f"{name} = {fault.get('input')!r}: {told}" if name else told)
                     about = stage.Settings.model_fields.get(str(fault["loc"][0]) if fault["loc"] else "")
-                    hint = f"{name}: {about.description}" if about is not None and about.description else ""
+                    hint = f"its settings: {known}" if not name else ""
+                    if about is not None and about.description:
+                        hint = f"{name}: {about.description}"
                 self.problems.append(Problem(where, message, hint))
             return None
 

@@ -62,12 +62,22 @@ class Step(BaseModel):
         return out
 
 
+def _evaluator(entry: object) -> object:
+    """An entry under ``evaluate`` as a step has it: ``answers`` is short for ``evaluate/answers``."""
+    if isinstance(entry, str):
+        entry = {"use": entry}
+    if isinstance(entry, Mapping) and isinstance(use := entry.get("use"), str) and use != DEFAULT_EVALUATORS:
+        return {**entry, "use": use if "/" in use else f"evaluate/{use}"}
+    return entry
+
+
 class Plan(BaseModel):
     """Steps over slots, which start as the scenario's.
 
-    ``base`` replaces the scenario's base model where it is not empty. ``deliver`` names the slots that make up
-    the bundle; ``evaluate`` the evaluators to run, by name or with settings as a step has them (empty: every one that
-    fits, but for those that ask to be named; the name ``defaults`` stands for these beside others).
+    ``base`` replaces the scenario's base model where it is not empty. ``deliver`` names the slots that make up the
+    bundle; ``evaluate`` the evaluators to run, by name (``answers`` or ``evaluate/answers``) or with settings as a step
+    has them (empty: every one that fits, but for those that ask to be named; the name ``defaults`` stands for these
+    beside others).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -84,7 +94,7 @@ class Plan(BaseModel):
     def _with_settings(cls, value: object) -> object:
         if not isinstance(value, list | tuple):
             return value
-        return tuple({"use": entry} if isinstance(entry, str) else entry for entry in value)
+        return tuple(_evaluator(entry) for entry in value)
 
     @field_validator("evaluate")
     @classmethod

@@ -26,25 +26,28 @@ _LIFTED = ("flips", "alternatives", "what_if", "what_must_change")
 def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
     """The recommendation; ``every`` shows all candidates instead of the first of each kind."""
     page: list[Block] = [Heading("Recommendation", 1), *what_if_blocks(advice)]
-    kept = advice.kept
+    kept, several = advice.kept, _several(advice.candidates)
     if not kept:
         page.append(Paragraph("No combination keeps the limits."))
         page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
     else:
         best = kept[0]
-        page.append(Paragraph(f"Run {best.name}: {_quality(best)} expected, {_costs(best)}."))
+        page.append(Paragraph(f"Run {_label(best, several)}: {_quality(best)} expected, {_costs(best)}."))
         page += [Heading("Why"), Bullets(tuple(_reasons(best)))]
         if len(kept) > 1:
-            page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept)))]
+            page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept), several))]
             page += [Paragraph(text) for text in (sureness(advice),) if text]
         page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
-        page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept)[:_SHOWN])]
+        page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept, several)[:_SHOWN], several)]
     if advice.rejected:
         # A combination that is kept with other settings is not a rejected one to a reader.
-        names = {c.name for c in kept}
-        rejected = advice.rejected if every else tuple(c for c in _distinct(advice.rejected) if c.name not in names)
+        names = {_label(c, several) for c in kept}
+        others = (c for c in _distinct(advice.rejected, several) if _label(c, several) not in names)
+        rejected = advice.rejected if every else tuple(others)
         rows = tuple(
-            (c.name, r.limit, r.needs, r.allowed, r.admits) for c in rejected for r in c.rejections[: 9 if every else 1]
+            (_label(c, several), r.limit, r.needs, r.allowed, r.admits)
+            for c in rejected
+            for r in c.rejections[: 9 if every else 1]
         )
         page += [Heading("Rejected"), Table(("candidate", "limit", "needs", "has", "would be admitted by"), rows)]
     told = said_elsewhere(advice)
@@ -53,11 +56,25 @@ def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
     return page
 
 
-def _distinct(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The first candidate of each set of techniques."""
+def _several(candidates: tuple[Candidate, ...]) -> frozenset[str]:
+    """The techniques that more than one stage does among these candidates."""
+    uses = {step.use for c in candidates for step in c.plan.steps}
+    kinds = [use.partition("/")[0] for use in uses]
+    return frozenset(kind for kind in kinds if kinds.count(kind) > 1)
+
+
+def _label(c: Candidate, several: frozenset[str]) -> str:
+    """The techniques of a candidate, each with its stage where ``several`` do it."""
+    stages = {step.kind: step.use.partition("/")[2] for step in c.plan.steps}
+    named = [f"{t} ({stages[t]})" if t in several and t in stages else t for t in c.plan.techniques]
+    return "+".join(named) or c.name
+
+
+def _distinct(candidates: tuple[Candidate, ...], several: frozenset[str]) -> tuple[Candidate, ...]:
+    """The first candidate of each set of techniques, done by the same stages."""
     first: dict[str, Candidate] = {}
     for candidate in candidates:
-        first.setdefault(candidate.name, candidate)
+        first.setdefault(_label(candidate, several), candidate)
     return tuple(first.values())
 
 
@@ -106,10 +123,11 @@ def _against(points: float) -> str:
     return f"gains {points:+.0f} points" if points > 0 else f"loses {-points:.0f} points"
 
 
-def _runner_up(best: Candidate, second: Candidate) -> str:
+def _runner_up(best: Candidate, second: Candidate, several: frozenset[str]) -> str:
     gap = best.quality - second.quality
     e, f = best.estimate, second.estimate
-    given = f"{second.name}: {_quality(second)}, {_costs(second)}. Against it {best.name} {_against(gap)}"
+    one, two = _label(best, several), _label(second, several)
+    given = f"{two}: {_quality(second)}, {_costs(second)}. Against it {one} {_against(gap)}"
     changes = []
     for name, unit, what in (
         ("seconds", "s", "to build"),
@@ -122,10 +140,10 @@ def _runner_up(best: Candidate, second: Candidate) -> str:
     return given + (f" and takes {', '.join(changes)}." if changes else ".")
 
 
-def _candidates(candidates: tuple[Candidate, ...]) -> Table:
+def _candidates(candidates: tuple[Candidate, ...], several: frozenset[str]) -> Table:
     rows = tuple(
         (
-            c.name,
+            _label(c, several),
             f"{c.quality:.0f}",
             f"{c.low:.0f} to {c.high:.0f}",
             shown(c.estimate.cost("serving_peak_bytes"), "B"),

@@ -45,6 +45,7 @@ def check_stage(
         ValueError: ``expected`` or ``only`` names no check, or gives no reason.
 
     """
+    __tracebackhide__ = True  # for pytest: the error says all there is to say
     excuses = _excuses(expected or {})
     wanted = _wanted(only)
     with tempfile.TemporaryDirectory(prefix="kistack-check-") as folder:

@@ -1,10 +1,12 @@
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import toys
 from facts import small_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import model_validator
 
 from kistack.composition.arranging import arrange, plan_of
 from kistack.composition.composer import compose
@@ -12,6 +14,7 @@ from kistack.composition.pipeline import Given, Ref
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, PlanError
 from kistack.plugins.builtins import PYTHON_BYTES
+from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.host import load_host
 from kistack.plugins.stages import TECHNIQUES
 
@@ -303,6 +306,30 @@ def test_spelled_out_defaults_and_positions_do_not_change_keys(host, profile):
     )
     keys = [{n.key for n in p.nodes if n.label == "tune/toy"} for p in (short, long)]
     assert keys[0] == keys[1]
+
+
+class RuledSettings(toys.TuneSettings):
+    @model_validator(mode="after")
+    def _together(self):
+        if self.rank > 4 and self.passages == "never":
+            raise ValueError("a rank above 4 needs passages")
+        return self
+
+
+class Ruled(toys.ToyTune):
+    name = "tune/ruled"
+    Settings = RuledSettings
+
+
+def test_a_rule_about_several_settings_is_told_in_its_own_words(profile):
+    ruled = SimpleNamespace(kistack_register_tuners=hookimpl(lambda: [Ruled]))
+    host = load_host(entry_points=False, extra={"toys": toys, "ruled": ruled})
+    plan = Plan.model_validate({"steps": [{"use": "tune/ruled", "with": {"rank": 8, "passages": "never"}}]})
+    with pytest.raises(PlanError) as caught:
+        compose(plan, profile, host)
+    [problem] = caught.value.problems
+    assert problem.message == "tune/ruled: a rank above 4 needs passages"
+    assert problem.hint.startswith("its settings: ")
 
 
 def test_opening_settings_change_what_is_opened_but_not_the_index(host, profile):

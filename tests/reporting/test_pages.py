@@ -50,6 +50,17 @@ def test_the_recommendation_says_what_why_and_why_not(advice):
     assert "pairs are few" in text
 
 
+def test_stages_are_named_where_several_do_a_technique(advice):
+    other = Candidate(
+        Plan(steps=(Step(use="retrieve/trigram"), Step(use="tune/x"))), Estimate({"seconds": 300.0}), 82, 77, 87
+    )
+    text = as_text(advice_page(Recommendation((other, *advice.candidates), "d")), 160)
+    assert "Run retrieve (trigram)+tune: 82 points" in text
+    assert "retrieve (x)+tune" in text
+    assert "\n  retrieve (x) " in text
+    assert "tune (" not in text
+
+
 def test_no_feasible_candidate_is_said(advice):
     page = advice_page(Recommendation(advice.rejected, "d"))
     assert "No combination keeps the limits." in as_text(page)
