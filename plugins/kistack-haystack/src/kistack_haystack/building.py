@@ -37,7 +37,7 @@ def build_index(settings: RetrieverSettings, ctx: Context, embedder: Artifact | 
         ctx.log(f"{empty} documents without text are left out of the index")
     passages = list(store.storage.values())
     documents = len({p.meta["document"] for p in passages})
-    about = {"method": settings.method, "documents": documents}
+    about: dict[str, str | int] = {"method": settings.method, "documents": documents}
     if vectors is not None and embedder is not None:
         about["embedder"] = embedder.digest
         dimension, count = vectors.dimension, vectors.count
