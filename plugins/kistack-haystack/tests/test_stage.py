@@ -52,7 +52,7 @@ def test_the_method_follows_the_scenario_where_nobody_names_one(profile):
 
 def test_suggestions_do_without_an_embedder_where_there_is_none(profile):
     with_one = STAGE.suggest(profile, {"corpus": CORPUS, "embedder": EMBEDDER})
-    assert [(s.method, s.top_k) for s in with_one] == [("hybrid", 3), ("bm25", 3), ("hybrid", 5)]
+    assert [(s.method, s.top_k) for s in with_one] == [("hybrid", 3), ("hybrid", 5)]
     assert [(s.method, s.top_k) for s in STAGE.suggest(profile, {})] == [("bm25", 3), ("bm25", 5)]
 
 
@@ -120,20 +120,26 @@ def test_the_same_documents_make_the_same_bytes(build, method):
     assert files(build(many(100), "a", method=method)[0]) == files(build(many(100), "b", method=method)[0])
 
 
-def test_another_place_makes_the_same_bytes_in_another_process(tmp_path, build):
+def test_words_are_indexed_and_found_where_kistack_torch_is_not_installed(tmp_path, build):
     here, _ = build(many(20), method="bm25")
     corpus = write_corpus(tmp_path / "there/corpus", many(20))
     code = f"""
+import sys
+sys.modules["kistack_torch"] = None
 from pathlib import Path
-from kistack.domain.artifacts import Artifact
+from kistack.domain.artifacts import Artifact, Type
+from kistack.domain.facts import Profile
+from kistack.plugins.stages import Load
 from kistack.testing import LocalContext, run_stage
 from kistack_haystack.stage import HaystackRetriever
-from kistack_haystack.settings import RetrieverSettings
-corpus = Artifact("corpus", "jsonl", Path({str(corpus.path)!r}), "", "")
+stage, corpus = HaystackRetriever(), Artifact("corpus", "jsonl", Path({str(corpus.path)!r}), "", "")
+settings = stage.resolve(stage.Settings(), Profile({{}}), {{"corpus": Type("corpus")}})
+assert stage.estimate(settings, Profile({{}}), {{"corpus": Type("corpus")}}).cost("seconds") > 0
+assert stage.serving(settings, Profile({{}}), Type("index"), Load()).cost("query_seconds") > 0
 context = LocalContext(Path({str(tmp_path / "there")!r}), {{"corpus": corpus}})
-run_stage(HaystackRetriever(), context, RetrieverSettings(method="bm25"))
-import sys
-heavy = {{"torch", "transformers", "kistack_torch", "tokenizers"}} & set(sys.modules)
+index = run_stage(stage, context, settings)["index"]
+assert stage.open(settings, index, {{}}).search(["king castle"])[0]
+heavy = {{"torch", "transformers", "tokenizers"}} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7"})

@@ -50,9 +50,13 @@ class HaystackRetriever(Stage):
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[RetrieverSettings]:
-        """Words and meaning together where there is an embedder, words alone, and more passages of the better one."""
-        methods = ("hybrid", "bm25") if "embedder" in inputs else ("bm25",)
-        return [*(RetrieverSettings(method=m) for m in methods), RetrieverSettings(method=methods[0], top_k=5)]
+        """Both methods where there is an embedder, else words, with three passages and with five.
+
+        Words alone are not suggested beside both: to the model of quality all retrievers are alike, so the cheapest
+        would be advised, whatever it finds.
+        """
+        method = "hybrid" if "embedder" in inputs else "bm25"
+        return [RetrieverSettings(method=method, top_k=k) for k in (3, 5)]
 
     def resolve(self, settings: RetrieverSettings, profile: Profile, inputs: Mapping[str, Type]) -> RetrieverSettings:
         """Both methods where there is an embedder, else words."""
