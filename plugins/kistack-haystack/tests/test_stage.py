@@ -56,6 +56,10 @@ def test_suggestions_do_without_an_embedder_where_there_is_none(profile):
     assert [(s.method, s.top_k) for s in STAGE.suggest(profile, {})] == [("bm25", 3), ("bm25", 5)]
 
 
+def test_it_leaves_the_usual_retriever_what_it_is():
+    assert all(STAGE.traits(RetrieverSettings(method=m)).opt_in for m in ("auto", "bm25", "hybrid"))
+
+
 def test_only_what_ranks_can_change_after_building():
     assert STAGE.open_settings == {"top_k", "bm25_weight", "candidates"}
     assert STAGE.open_settings <= set(RetrieverSettings.model_fields)

@@ -47,6 +47,7 @@ class HaystackRetriever(Stage):
             needs=(Need(fact="count", at_least=1, port="corpus", hint="add documents under knowledge.corpus"),),
             packages=("haystack", *packages),
             opens=(Opens(kind="index", format=FORMAT, gives=("search",)),),
+            opt_in=True,
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[RetrieverSettings]:
