@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kistack.domain.artifacts import Artifact
 from kistack.plugins.stages import Context
+from kistack.profiling.tokens import estimate_tokens
 from kistack_haystack.components.indexing import index_corpus, indexing_pipeline
 from kistack_haystack.components.passages import shown
 from kistack_haystack.components.store import FolderDocumentStore
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Batches computed side by side, so that several cores can take one each.
 _BATCHES = 8
-#: Characters of a token where no tokenizer is at hand.
-_CHARACTERS = 4.5
 
 
 def build_index(settings: RetrieverSettings, ctx: Context, embedder: Artifact | None) -> dict[str, float]:
@@ -42,7 +41,7 @@ def build_index(settings: RetrieverSettings, ctx: Context, embedder: Artifact | 
         about["embedder"] = embedder.digest
         dimension, count = vectors.dimension, vectors.count
     else:
-        dimension, count = 0, _by_length
+        dimension, count = 0, estimate_tokens
         ctx.progress(len(passages), len(passages), "passages")
     size = store.write(ctx.out("index"), about)
     store.shutdown()
@@ -54,10 +53,6 @@ def build_index(settings: RetrieverSettings, ctx: Context, embedder: Artifact | 
         "passages": settings.top_k,
         "passage_tokens": sum(count(shown(p)) for p in passages) / len(passages) + NUMBERING_TOKENS,
     }
-
-
-def _by_length(text: str) -> float:
-    return len(text) / _CHARACTERS
 
 
 class _Vectors:
