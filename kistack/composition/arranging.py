@@ -46,7 +46,8 @@ def _must_precede(first: Step, second: Step, host: Host) -> bool:
 def plan_of(techniques: str, host: Host, *, seed: int = 0) -> Plan:
     """The plan that ``retrieve+tune+quantize`` means: one stage of each kind, with its default settings, arranged.
 
-    A part may name a stage (``tune/lora``) where several of a kind are installed; ``nothing`` is the empty plan.
+    A part may name a stage (``tune/lora``) where several of a kind are installed; stages that have to be named
+    (``Traits.opt_in``) are meant only where there is no other. ``nothing`` is the empty plan.
 
     Raises:
         InputError: an unknown technique, or several stages to choose from.
@@ -62,8 +63,9 @@ def plan_of(techniques: str, host: Host, *, seed: int = 0) -> Plan:
         if not stages:
             known = ", ".join(TECHNIQUES)
             raise InputError(f"no technique {part!r} is installed", f"join any of: {known}, nothing")
-        if len(stages) > 1:
+        usual = [s for s in stages if not host.is_named_only(s.name)] or stages
+        if len(usual) > 1:
             names = " or ".join(s.name for s in stages)
             raise InputError(f"several stages can {part}", f"name one: {names}")
-        steps.append(Step(use=stages[0].name))
+        steps.append(Step(use=usual[0].name))
     return Plan(seed=seed, steps=arrange(steps, host))

@@ -21,7 +21,7 @@ import pluggy
 from kistack.errors import InputError, KistackError, PluginError
 from kistack.plugins import builtins, hookspecs, patience
 from kistack.plugins.loading import Loading, harmless, register
-from kistack.plugins.stages import Settings, Stage, Traits
+from kistack.plugins.stages import TECHNIQUES, Settings, Stage, Traits
 
 if TYPE_CHECKING:
     from kistack.domain.advice import Candidate, Reason
@@ -142,8 +142,18 @@ class Host:
         raise InputError(f"no installed plugin has a stage {name!r}", hint)
 
     def stages_of(self, kind: str) -> list[Stage]:
-        """All usable stages of one kind, by name."""
-        return [e.stage for n, e in sorted(self.stages.items()) if n.partition("/")[0] == kind]
+        """All usable stages of one kind, by name; of a technique, those that a plan has to name come last."""
+        names = sorted(n for n in self.stages if n.partition("/")[0] == kind)
+        return [self.stages[n].stage for n in sorted(names, key=self.is_named_only)]
+
+    def is_named_only(self, name: str) -> bool:
+        """Whether a technique's stage is never meant by the technique alone (``Traits.opt_in``)."""
+        if name.partition("/")[0] not in TECHNIQUES or not _can_default(self.stages[name].stage):
+            return False
+        try:
+            return self.traits(name).opt_in
+        except KistackError:
+            return False
 
     def sources(self) -> list[tuple[str, Stage]]:
         """The sources of models, each with the plugin it came from, by name."""

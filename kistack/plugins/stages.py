@@ -109,7 +109,8 @@ class Traits:
     ``before`` / ``after`` / ``excludes``: patterns of stage names (``tune/*``) that must come later / earlier / not at
     all in one line of descent. ``agree``: facets on which two ports must agree, as ``(port, port, facet)``. ``needs``:
     numbers that must be large enough. ``packages``: importable modules it needs. ``auto``: the composer may put it in.
-    ``opt_in``: an evaluator that runs only where a plan names it, since it costs a lot or needs settings.
+    ``opt_in``: runs only where a plan names it: an evaluator that costs a lot or needs settings; a technique's stage
+    that leaves the usual one what ``retrieve+tune`` means, and what is guessed first.
     ``metrics``: the names of the numbers that an evaluator leaves; empty where it does not say, and then no metric
     is refused as unknown. ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the
     same numerics class give the same bytes. ``timed``: its result holds timings, so it is never reused across

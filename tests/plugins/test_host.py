@@ -2,10 +2,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import pytest
 import toys
 
+from kistack.composition.arranging import plan_of
 from kistack.domain.facts import Profile
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError, PluginError
@@ -198,7 +200,8 @@ def test_loading_installed_plugins_imports_nothing_heavy():
         import sys
         from kistack.plugins.host import load_host
         host = load_host()
-        heavy = {"torch", "transformers", "peft", "llama_index", "lancedb", "gguf", "xllamacpp", "sklearn", "mlflow"}
+        heavy = {"torch", "transformers", "peft", "llama_index", "haystack", "lancedb", "gguf", "xllamacpp", "sklearn"}
+        heavy |= {"mlflow"}
         assert not heavy & set(sys.modules), heavy & set(sys.modules)
         assert host.problems == (), host.problems
         for name in sorted(host.stages):
@@ -210,6 +213,41 @@ def test_loading_installed_plugins_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Alternative(toys.ToyRetrieve):
+    """Sorts before the toys' own retriever by its name."""
+
+    name = "retrieve/another"
+
+    def traits(self, settings):
+        return replace(super().traits(settings), opt_in=True)
+
+
+class Alternatives:
+    @hookimpl
+    def kistack_register_retrievers(self):
+        return [Alternative]
+
+
+def test_what_has_to_be_named_comes_after_the_usual_and_is_not_meant_by_the_technique():
+    host = load_host(entry_points=False, extra={"toys": toys, "alternatives": Alternatives()})
+    assert [s.name for s in host.stages_of("retrieve")] == ["retrieve/toy", "retrieve/another"]
+    assert [s.use for s in plan_of("retrieve+tune", host).steps] == ["retrieve/toy", "tune/toy"]
+    assert [s.use for s in plan_of("retrieve/another", host).steps] == ["retrieve/another"]
+    alone = load_host(entry_points=False, extra={"alternatives": Alternatives()})
+    assert [s.use for s in plan_of("retrieve", alone).steps] == ["retrieve/another"]
+
+
+def test_two_usual_stages_of_a_technique_have_to_be_told_apart():
+    class Second:
+        @hookimpl
+        def kistack_register_retrievers(self):
+            return [type("Second", (toys.ToyRetrieve,), {"name": "retrieve/second"})]
+
+    host = load_host(entry_points=False, extra={"toys": toys, "second": Second()})
+    with pytest.raises(InputError, match="several stages can retrieve"):
+        plan_of("retrieve", host)
 
 
 def test_required_settings_keep_a_stage_out_of_automatic_choice():

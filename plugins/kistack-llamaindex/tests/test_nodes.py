@@ -1,11 +1,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kistack_llamaindex.bert import BertEncoder
-from kistack_llamaindex.corpus import Text
-from kistack_llamaindex.layout import read_layout
 from kistack_llamaindex.nodes import EncoderEmbedding, embedded_text, make_nodes, passage_row
 from kistack_llamaindex.settings import RetrieverSettings
+from kistack_torch.embedding.bert import BertEncoder
+from kistack_torch.embedding.layout import read_layout
+
+from kistack.plugins.texts import Text
 
 
 def words(text):

@@ -2,17 +2,15 @@ import json
 import shutil
 
 import pytest
-from kistack_llamaindex.costs import MANY_TEXTS
-from kistack_llamaindex.encoder import SentenceEncoder
-from kistack_llamaindex.encoders import open_encoder
 from kistack_llamaindex.session import StoreSession
 from kistack_llamaindex.settings import RetrieverSettings
 from kistack_llamaindex.stage import LlamaIndexRetriever
+from kistack_torch.embedding.testing import tiny_embedder
 
 from kistack.errors import StoreError
 from kistack.plugins.sessions import IndexSession
 
-from .conftest import DOCUMENTS, write_embedder
+from .conftest import DOCUMENTS
 
 QUESTIONS = [d["text"] for d in DOCUMENTS if d["text"].strip()]
 
@@ -53,7 +51,7 @@ def test_a_copied_index_finds_the_same_with_a_copied_embedder(build, embedder, t
 
 def test_another_embedder_is_refused(build, tmp_path):
     index, _ = build()
-    other = write_embedder(tmp_path / "other", hidden_size=16, seed=1)
+    other = tiny_embedder(tmp_path / "other", hidden_size=16, seed=1)
     with pytest.raises(StoreError, match="another embedder"):
         StoreSession(index.path, other, top_k=3, batch=8, embedder_digest="another digest")
     with pytest.raises(StoreError, match="32 dimensions, the embedder's 16"):
@@ -61,15 +59,9 @@ def test_another_embedder_is_refused(build, tmp_path):
 
 
 def test_an_embedder_that_numpy_cannot_compute_is_opened_with_torch(build, tmp_path):
-    folder = write_embedder(tmp_path / "max", pooling={"pooling_mode": "max"})
-    assert isinstance(open_encoder(folder), SentenceEncoder)
+    folder = tiny_embedder(tmp_path / "max", pooling={"pooling_mode": "max"})
     index, _ = build()
     assert len(StoreSession(index.path, folder, top_k=2, batch=8).search(["king"])[0]) == 2
-
-
-def test_very_many_texts_are_left_to_torch(embedder):
-    assert isinstance(open_encoder(embedder.path, MANY_TEXTS), SentenceEncoder)
-    assert not isinstance(open_encoder(embedder.path, MANY_TEXTS - 1), SentenceEncoder)
 
 
 def test_the_index_names_the_embedder_it_was_made_with(build):

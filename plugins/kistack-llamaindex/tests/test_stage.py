@@ -7,12 +7,13 @@ import time
 import pytest
 from kistack_llamaindex.settings import RetrieverSettings
 from kistack_llamaindex.stage import LlamaIndexRetriever
+from kistack_torch.embedding.testing import WORDS
 
 from kistack.domain.artifacts import Type
 from kistack.errors import DataError
 from kistack.testing import LocalContext, run_stage
 
-from .conftest import DOCUMENTS, WORDS, write_corpus
+from .conftest import DOCUMENTS, write_corpus
 
 STAGE = LlamaIndexRetriever()
 

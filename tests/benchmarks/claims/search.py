@@ -69,10 +69,10 @@ def random_store(folder, count, dimension):
 
 
 def main():
-    from kistack_llamaindex.bert import one_thread_each
-    from kistack_llamaindex.encoders import open_encoder
     from kistack_llamaindex.session import StoreSession
     from kistack_llamaindex.store import VectorStore
+    from kistack_torch.embedding.bert import one_thread_each
+    from kistack_torch.embedding.encoders import open_encoder
 
     folder, rounds = work_folder(__doc__)
     index, embedder, questions = demo_index(folder)

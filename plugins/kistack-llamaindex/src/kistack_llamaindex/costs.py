@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from kistack_torch.embedding.estimates import (
+    EMBEDDER_SHARE,
+    TORCH_BYTES,
+    TORCH_SECONDS,
+    complete,
+    embedder_of,
+    needs_torch,
+    query_seconds,
+)
+
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
@@ -11,27 +21,19 @@ from kistack_llamaindex.settings import RetrieverSettings
 #: Tokens that the prompt spends on a passage beside its text: its number in brackets and a line break.
 NUMBERING_TOKENS = 4
 
-#: Texts from which it is worth 5 s to start torch and transformers: as fast on CPU cores, many times on a GPU.
-MANY_TEXTS = 20_000
-
-#: Seconds to import LlamaIndex and to load a small embedder; what torch and transformers add.
-_START_SECONDS, _TORCH_SECONDS = 3.0, 5.0
+#: Seconds to import LlamaIndex and to load a small embedder.
+_START_SECONDS = 3.0
 #: Seconds to cut out one passage (LlamaIndex nodes are rich objects).
 _SPLIT_SECONDS = 0.5e-3
-#: Resident bytes of a worker with LlamaIndex; what torch and transformers add, and the sentence tokenizer.
-_BUILD_BYTES, _TORCH_BYTES, _SENTENCES_BYTES = 0.16e9, 0.25e9, 0.13e9
-#: Resident bytes that an opened index adds beside its vectors: numpy, a tokenizer, room to compute in; and the share
-#: of the embedder's file that is ever read (of the vocabulary, only the rows that occur).
-_OPEN_BYTES, _EMBEDDER_SHARE = 0.06e9, 0.7
+#: Resident bytes of a worker with LlamaIndex, and what its sentence tokenizer adds.
+_BUILD_BYTES, _SENTENCES_BYTES = 0.16e9, 0.13e9
+#: Resident bytes that an opened index adds beside its vectors: numpy, a tokenizer, room to compute in.
+_OPEN_BYTES = 0.06e9
 #: Bytes around the text of a stored passage (ids, title, date, names of fields), and of the files' headers. A document
 #: that is one passage takes what it takes in the corpus.
 _ROW_BYTES, _FRAME_BYTES = 130.0, 300.0
 #: Bytes that a passage takes in memory as a node while the index is built.
 _NODE_BYTES = 8e3
-#: Tokens of a question, and seconds of its forward pass that are not arithmetic. It runs on one core.
-_QUERY_TOKENS, _CALL_SECONDS = 18.0, 3e-3
-#: Width of a vector, and parameters, of an embedder nobody has looked at (MiniLM-L6).
-_DIMENSION, _PARAMS, _EMBEDDER_BYTES = 384.0, 22.7e6, 91e6
 
 
 def count_passages(settings: RetrieverSettings, documents: float, tokens: float) -> tuple[float, float]:
@@ -51,22 +53,23 @@ def estimate_build(settings: RetrieverSettings, profile: Profile, corpus: Type, 
     tokens = corpus.fact("tokens", 60.0 * documents)
     text_bytes = corpus.fact("bytes", 4.5 * tokens + _ROW_BYTES * documents)
     passages, passage_tokens = count_passages(settings, documents, tokens)
-    dimension = embedder.fact("hidden", _DIMENSION)
+    embedder = complete(embedder)
+    dimension = embedder.fact("hidden")
     repeated = max(1.0, passages * passage_tokens / max(1.0, tokens))
     stored = _FRAME_BYTES + 4 * dimension * passages + text_bytes * repeated + _ROW_BYTES * (passages - documents)
-    with_torch = _needs_torch(embedder.facets.get("family", ""), passages)
+    with_torch = needs_torch(embedder.facets.get("family", ""), passages)
     here = machine(profile, processor=not with_torch)
     seconds = (
         _START_SECONDS
-        + with_torch * _TORCH_SECONDS
+        + with_torch * TORCH_SECONDS
         + passages * _SPLIT_SECONDS
-        + embed_seconds(_complete(embedder), passages * (passage_tokens + 2), here)
+        + embed_seconds(embedder, passages * (passage_tokens + 2), here)
     )
     memory = (
         _BUILD_BYTES
-        + with_torch * _TORCH_BYTES
+        + with_torch * TORCH_BYTES
         + (_SENTENCES_BYTES if passages > documents else 0.0)
-        + _EMBEDDER_SHARE * embedder.fact("bytes", _EMBEDDER_BYTES)
+        + EMBEDDER_SHARE * embedder.fact("bytes")
         + passages * (_NODE_BYTES + 8 * dimension)
         + 3 * text_bytes * repeated
     )
@@ -89,31 +92,15 @@ def estimate_search(settings: RetrieverSettings, profile: Profile, index: Type) 
     that runs Python; an embedder that needs torch shares it with a runtime that has it loaded, so beside such a one
     this is an upper bound.
     """
-    with_torch = _needs_torch(profile.text("embedder.family"), 1)
-    here = machine(profile, "serving", processor=True)
-    embeds = machine(profile, "serving", processor=not with_torch)
-    # A single question keeps one core busy.
-    one_core = 1 if embeds.gpus else embeds.cores
-    facts = {name: profile.number(f"embedder.{name}") for name in ("params", "vocab", "hidden", "bytes")}
-    embedder = _complete(Type("embedder", facts={name: value for name, value in facts.items() if value}))
+    with_torch = needs_torch(profile.text("embedder.family"), 1)
+    embedder = embedder_of(profile)
     count, dimension = index.fact("count", 1.0), index.fact("dimension", embedder.fact("hidden"))
     vectors = flat_index_bytes(count, dimension)
-    searching = flat_query_seconds(count, dimension, here)
-    query = _CALL_SECONDS + embed_seconds(embedder, _QUERY_TOKENS, embeds) * one_core + searching
-    memory = _OPEN_BYTES + with_torch * _TORCH_BYTES + _EMBEDDER_SHARE * embedder.fact("bytes") + vectors
+    searching = flat_query_seconds(count, dimension, machine(profile, "serving", processor=True))
+    query = query_seconds(embedder, machine(profile, "serving", processor=not with_torch)) + searching
+    memory = _OPEN_BYTES + with_torch * TORCH_BYTES + EMBEDDER_SHARE * embedder.fact("bytes") + vectors
     tokens = settings.top_k * index.fact("passage_tokens", 60.0)
     return Estimate(
         {"query_seconds": query, "peak_bytes": memory},
         {"passages": {"tokens": tokens, "count": float(settings.top_k)}},
     )
-
-
-def _needs_torch(family: str, texts: float) -> bool:
-    """Whether vectors are computed with torch; an architecture nobody named is taken for BERT."""
-    return texts >= MANY_TEXTS or family not in {"", "bert"}
-
-
-def _complete(embedder: Type) -> Type:
-    """The embedder with the figures of a small one where it has none."""
-    assumed = {"params": _PARAMS, "hidden": _DIMENSION, "vocab": 30522.0, "bytes": _EMBEDDER_BYTES}
-    return Type(embedder.kind, embedder.format, facts={**assumed, **embedder.facts})

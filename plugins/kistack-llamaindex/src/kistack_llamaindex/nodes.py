@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from kistack_torch.embedding.encoders import Encoder
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.node_parser.node_utils import build_nodes_from_splits
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TextNode
 
-from kistack_llamaindex.corpus import Text
-from kistack_llamaindex.encoders import Encoder
+from kistack.plugins.texts import Text
 from kistack_llamaindex.settings import RetrieverSettings
 
 #: What a node knows beside its text; only the title is ever shown to the embedder or the reader.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kistack_torch.embedding.bert import one_thread_each
+from kistack_torch.embedding.encoders import open_encoder
+
 from kistack.domain.prompt import Passage
 from kistack.errors import StoreError
-from kistack_llamaindex.bert import one_thread_each
-from kistack_llamaindex.encoders import open_encoder
 from kistack_llamaindex.store import VectorStore
 
 

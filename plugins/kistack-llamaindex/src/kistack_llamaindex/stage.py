@@ -25,7 +25,7 @@ class LlamaIndexRetriever(Stage):
 
     name = "retrieve/llamaindex"
     summary = "passages found by embedding, exact search on disk, with their sources"
-    libraries = ("llama-index-core", "nltk", "numpy", "tokenizers", "torch", "transformers")
+    libraries = ("llama-index-core", "nltk", "numpy", "tokenizers", "torch", "transformers", "kistack-torch")
     Settings = RetrieverSettings
     open_settings = frozenset({"top_k"})
 
@@ -66,15 +66,15 @@ class LlamaIndexRetriever(Stage):
     def run(self, settings: RetrieverSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Build the index; a killed run goes on after its last finished batch."""
         import numpy as np
+        from kistack_torch.embedding.batching import sort_by_length
+        from kistack_torch.embedding.building import embed_resumably
+        from kistack_torch.embedding.encoders import open_encoder
 
-        from kistack_llamaindex.batching import sort_by_length
-        from kistack_llamaindex.building import embed_resumably
-        from kistack_llamaindex.corpus import read_corpus
-        from kistack_llamaindex.encoders import open_encoder
+        from kistack.plugins.texts import read_texts
         from kistack_llamaindex.nodes import BATCHES, EncoderEmbedding, embedded_text, make_nodes, passage_row
         from kistack_llamaindex.store import write_store
 
-        texts, empty = read_corpus(ctx.input("corpus").path)
+        texts, empty = read_texts(ctx.input("corpus").path)
         if empty:
             ctx.log(f"{empty} documents without text are left out of the index")
         embedder = ctx.input("embedder")

@@ -1,14 +1,21 @@
+import json
+
 import pytest
-from kistack_llamaindex.corpus import read_corpus
 
 from kistack.errors import DataError
+from kistack.plugins.texts import read_texts
 
-from .conftest import DOCUMENTS, write_corpus
+DOCUMENTS = [
+    {"id": "php/8.1", "title": "PHP", "text": "The latest release of PHP 8 1 is 8 1 29.", "date": "2027-10-31"},
+    {"id": "php/8.2", "title": "PHP", "text": "Support for PHP ends on may 31.", "date": None, "part": "dates"},
+    {"id": "empty", "title": "Nothing", "text": "  \n"},
+]
 
 
 def test_documents_without_text_are_left_out_and_counted(tmp_path):
-    texts, empty = read_corpus(write_corpus(tmp_path, DOCUMENTS).path)
-    assert [t.id for t in texts] == ["php/8.1", "php/8.2", "django", "king"]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in DOCUMENTS))
+    texts, empty = read_texts(tmp_path)
+    assert [t.id for t in texts] == ["php/8.1", "php/8.2"]
     assert empty == 1
     assert (texts[0].title, texts[0].date, texts[1].date, texts[1].part) == ("PHP", "2027-10-31", "", "dates")
 
@@ -28,10 +35,10 @@ def test_documents_without_text_are_left_out_and_counted(tmp_path):
 def test_what_is_no_corpus_is_named(tmp_path, content, named):
     (tmp_path / "corpus.jsonl").write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError, match=named) as caught:
-        read_corpus(tmp_path)
+        read_texts(tmp_path)
     assert caught.value.hint
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"corpus\.jsonl"):
-        read_corpus(tmp_path)
+        read_texts(tmp_path)

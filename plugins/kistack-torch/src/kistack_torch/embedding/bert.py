@@ -21,9 +21,9 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 
 from kistack.errors import ModelError
-from kistack_llamaindex.batching import Vectors, encode_sorted
-from kistack_llamaindex.layout import Layout, Role
-from kistack_llamaindex.weights import map_tensors, read_header
+from kistack_torch.embedding.batching import Vectors, encode_sorted
+from kistack_torch.embedding.layout import Layout, Role
+from kistack_torch.embedding.weights import map_tensors, read_header
 
 Floats = NDArray[np.float32]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from kistack_llamaindex.batching import Vectors
-from kistack_llamaindex.bert import BertEncoder, is_supported
-from kistack_llamaindex.costs import MANY_TEXTS
-from kistack_llamaindex.layout import Layout, Role, read_layout
+from kistack_torch.embedding.batching import Vectors
+from kistack_torch.embedding.bert import BertEncoder, is_supported
+from kistack_torch.embedding.estimates import MANY_TEXTS
+from kistack_torch.embedding.layout import Layout, Role, read_layout
 
 
 class Encoder(Protocol):
@@ -43,6 +43,6 @@ def open_encoder(folder: Path, texts: int = 1) -> Encoder:
     layout = read_layout(folder)
     if texts < MANY_TEXTS and is_supported(layout):
         return BertEncoder(layout)
-    from kistack_llamaindex.encoder import SentenceEncoder
+    from kistack_torch.embedding.encoder import SentenceEncoder
 
     return SentenceEncoder(folder)

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kistack_llamaindex.bert import BertEncoder, erf, is_supported
-from kistack_llamaindex.encoder import SentenceEncoder
-from kistack_llamaindex.layout import read_layout
+from kistack_torch.embedding.bert import BertEncoder, erf, is_supported
+from kistack_torch.embedding.encoder import SentenceEncoder
+from kistack_torch.embedding.layout import read_layout
+from kistack_torch.embedding.testing import WORDS, tiny_embedder
 
 from kistack.errors import ModelError
-
-from .conftest import WORDS, write_embedder
 
 ODD_WORDS = [*WORDS, "straße", "3.11.4", "—", "中"]
 TEXTS = ["The latest release of PHP", "king", "one two three four five six seven eight nine ten. " * 9, "", "Red! Ünï"]
@@ -42,7 +41,7 @@ def test_vectors_are_those_of_torch(pair):
     ],
 )
 def test_other_shapes_are_those_of_torch(tmp_path, config):
-    folder = write_embedder(tmp_path / "m", pooling={"pooling_mode_cls_token": True}, **config)
+    folder = tiny_embedder(tmp_path / "m", pooling={"pooling_mode_cls_token": True}, **config)
     assert is_supported(read_layout(folder))
     light = BertEncoder(read_layout(folder))
     assert light.encode(TEXTS) == pytest.approx(SentenceEncoder(folder).encode(TEXTS), abs=3e-6)
@@ -84,7 +83,7 @@ def test_half_precision_weights_are_widened(tmp_path):
     import torch
     from transformers import AutoModel
 
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     AutoModel.from_pretrained(folder).to(torch.float16).save_pretrained(folder)
     assert is_supported(read_layout(folder))
     light = BertEncoder(read_layout(folder))
@@ -100,7 +99,7 @@ def test_half_precision_weights_are_widened(tmp_path):
     ],
 )
 def test_other_architectures_are_left_to_torch(tmp_path, name, change):
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | change))
     assert not is_supported(read_layout(folder))
 
@@ -109,13 +108,13 @@ def test_what_else_is_left_to_torch(tmp_path):
     import torch
     from transformers import AutoModel
 
-    assert not is_supported(read_layout(write_embedder(tmp_path / "dense", dense=True)))
-    pooled = write_embedder(tmp_path / "max", pooling={"pooling_mode": "max"})
+    assert not is_supported(read_layout(tiny_embedder(tmp_path / "dense", dense=True)))
+    pooled = tiny_embedder(tmp_path / "max", pooling={"pooling_mode": "max"})
     assert not is_supported(read_layout(pooled))
-    slow = write_embedder(tmp_path / "slow")
+    slow = tiny_embedder(tmp_path / "slow")
     (slow / "tokenizer.json").unlink()
     assert not is_supported(read_layout(slow))
-    short = write_embedder(tmp_path / "bf16")
+    short = tiny_embedder(tmp_path / "bf16")
     AutoModel.from_pretrained(short).to(torch.bfloat16).save_pretrained(short)
     assert not is_supported(read_layout(short))
     (short / "model.safetensors").write_bytes(b"damaged")
@@ -123,7 +122,7 @@ def test_what_else_is_left_to_torch(tmp_path):
 
 
 def test_a_damaged_tokenizer_is_named(tmp_path):
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="cannot be loaded"):
         BertEncoder(read_layout(folder))
@@ -131,7 +130,7 @@ def test_a_damaged_tokenizer_is_named(tmp_path):
 
 def test_it_needs_neither_torch_nor_transformers(embedder):
     code = (
-        "import sys, pathlib; from kistack_llamaindex.encoders import open_encoder;"
+        "import sys, pathlib; from kistack_torch.embedding.encoders import open_encoder;"
         f"v = open_encoder(pathlib.Path({str(embedder.path)!r})).encode(['king', 'castle']); assert v.shape == (2, 32);"
         "heavy = {'torch', 'transformers', 'llama_index'} & set(sys.modules); assert not heavy, heavy"
     )

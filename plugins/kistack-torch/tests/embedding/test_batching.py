@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from kistack_llamaindex.batching import encode_sorted, sort_by_length
+from kistack_torch.embedding.batching import encode_sorted, sort_by_length
 
 
 def test_longest_first_and_equal_ones_in_their_order():

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from kistack_llamaindex.weights import map_tensors, read_header
+from kistack_torch.embedding.weights import map_tensors, read_header
 from safetensors.numpy import save_file
 
 TENSORS = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from kistack_llamaindex.batching import sort_by_length
-from kistack_llamaindex.building import embed_resumably
+from kistack_torch.embedding.batching import sort_by_length
+from kistack_torch.embedding.building import embed_resumably
 
 TEXTS = [f"{'x' * (n % 7)}{n}" for n in range(50)]
 

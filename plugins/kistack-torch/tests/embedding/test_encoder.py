@@ -2,11 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from kistack_llamaindex.encoder import SentenceEncoder
+from kistack_torch.embedding.encoder import SentenceEncoder
+from kistack_torch.embedding.testing import tiny_embedder
 
 from kistack.errors import ModelError
-
-from .conftest import write_embedder
 
 TEXTS = ["The latest release of PHP", "king", "one two three four five six seven eight nine ten. " * 9, "", "Red!"]
 POOLINGS = ["cls", "mean", "max", "mean_sqrt_len_tokens", "lasttoken"]
@@ -25,7 +24,7 @@ def encode_with(library, folder, texts):
 @pytest.mark.parametrize("mode", POOLINGS)
 @pytest.mark.parametrize("normalise", [True, False])
 def test_vectors_are_those_of_sentence_transformers(tmp_path, library, mode, normalise):
-    folder = write_embedder(
+    folder = tiny_embedder(
         tmp_path / "m", pooling={"pooling_mode": mode, "embedding_dimension": 32}, normalise=normalise
     )
     (folder / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": "dot"}))
@@ -34,14 +33,14 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path, library, mode, nor
 
 
 def test_dense_layers_are_those_of_sentence_transformers(tmp_path, library):
-    folder = write_embedder(tmp_path / "m", dense=True)
+    folder = tiny_embedder(tmp_path / "m", dense=True)
     found = SentenceEncoder(folder).encode(TEXTS)
     assert found.shape == (len(TEXTS), 8)
     assert found == pytest.approx(encode_with(library, folder, TEXTS), abs=2e-5)
 
 
 def test_prompts_go_before_queries_and_passages(tmp_path):
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     plain = SentenceEncoder(folder).encode(["king one", "king two"])
     prompts = {"prompts": {"query": "king ", "passage": "queen "}}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
@@ -65,7 +64,7 @@ def test_room_leaves_place_for_special_tokens(embedder):
 
 
 def test_without_a_stated_length_the_tokenizer_decides(tmp_path):
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     (folder / "sentence_bert_config.json").unlink()
     assert SentenceEncoder(folder).length == 64
 
@@ -73,7 +72,7 @@ def test_without_a_stated_length_the_tokenizer_decides(tmp_path):
 def test_pickled_weights_are_not_read(tmp_path):
     import torch
 
-    folder = write_embedder(tmp_path / "m")
+    folder = tiny_embedder(tmp_path / "m")
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
@@ -82,7 +81,7 @@ def test_pickled_weights_are_not_read(tmp_path):
 
 
 def test_an_unknown_activation_is_refused(tmp_path):
-    folder = write_embedder(tmp_path / "m", dense=True)
+    folder = tiny_embedder(tmp_path / "m", dense=True)
     config = {"in_features": 32, "out_features": 8, "activation_function": "os.system"}
     (folder / "2_Dense/config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="system"):

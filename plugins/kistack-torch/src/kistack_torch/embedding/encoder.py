@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 import transformers
-from kistack_torch.devices import choose_device
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from kistack.errors import ModelError
-from kistack_llamaindex.batching import Vectors, encode_sorted
-from kistack_llamaindex.layout import Dense, Layout, Role, read_layout
+from kistack_torch.devices import choose_device
+from kistack_torch.embedding.batching import Vectors, encode_sorted
+from kistack_torch.embedding.layout import Dense, Layout, Role, read_layout
 
 # A worker writes what the core reads: bars of its own would only get in between.
 transformers.utils.logging.disable_progress_bar()

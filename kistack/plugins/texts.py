@@ -1,4 +1,4 @@
-"""Reading the corpus artifact: documents with text, each id once."""
+"""The documents of a corpus artifact, for stages that read them: those with text, each id once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Text:
     part: str
 
 
-def read_corpus(folder: Path) -> tuple[list[Text], int]:
+def read_texts(folder: Path) -> tuple[list[Text], int]:
     """The documents that have any text, in their order, and how many had none.
 
     Raises:

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from kistack_llamaindex.layout import read_layout
+from kistack_torch.embedding.layout import read_layout
 
 from kistack.errors import ModelError
 
