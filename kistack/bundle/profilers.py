@@ -15,7 +15,6 @@ from pathlib import Path
 from kistack.composition.keys import library_version
 from kistack.domain.facts import Fact, Profile, measured
 from kistack.errors import Cancelled, KistackError, StepFailed
-from kistack.plugins.environments import this_interpreter
 from kistack.plugins.host import Entry, Host, default_settings
 from kistack.plugins.stages import Stage
 from kistack.profiling.cache import Cache, Facts, default_folder
@@ -181,14 +180,12 @@ def _run(entry: Entry, folder: Path, limit: float) -> Facts:
 def _in_worker(entry: Entry, work: Path, limit: float) -> Facts:
     # Deciding with a kept profile must not pay for what runs workers.
     from kistack.execution.job import Job, reference_of
-    from kistack.execution.preparation import environment, import_path
+    from kistack.execution.preparation import environment, import_path, interpreter_of
     from kistack.execution.supervision import Limits, Watched, Worker, supervise
 
     stage = entry.stage
     settings = default_settings(stage)
     traits = stage.traits(settings)
-    own = traits.environment
-    python = this_interpreter() if own is None else own.interpreter(stage.name, [type(stage).__module__])
     out, scratch = work / SECTION, work / "scratch"
     for new in (out, scratch):
         new.mkdir(parents=True)
@@ -208,12 +205,12 @@ def _in_worker(entry: Entry, work: Path, limit: float) -> Facts:
         clock=work / "clock.json",
         lock=work / "lock",
         env=environment(traits),
-        path=import_path() if own is None else (),
+        path=import_path() if traits.environment is None else (),
     )
     job.write(work / "job.json")
     watched = Watched(stage.name, entry.plugin, work / "job.json", job.result, job.log)
     deadline = time.monotonic() + limit
-    worker = Worker(work / "worker.txt", python)
+    worker = Worker(work / "worker.txt", interpreter_of(stage, traits.environment))
     try:
         outcome = supervise(
             worker, watched, Limits(idle_seconds=limit), heard=lambda: 0, cancelled=lambda: time.monotonic() > deadline

@@ -158,7 +158,7 @@ class Workbench:
         _check_environment(stage, traits)
         sites, hint = ((), "install it") if traits.environment is None else (traits.environment.sites, _INCOMPLETE)
         for package in traits.packages:
-            if not _is_installed(package, sites):
+            if not is_installed(package, sites):
                 raise Unmet(f"{stage.name} needs the Python package {package!r}, which is not installed", hint)
         for one, other, facet in traits.agree:
             values = {bound[port][0].type.read(facet) for port in (one, other) if port in bound} - {""}
@@ -285,7 +285,7 @@ def _check_environment(stage: Stage, traits: Traits) -> None:
 
 
 @cache
-def _is_installed(package: str, sites: tuple[str, ...] = ()) -> bool:
+def is_installed(package: str, sites: tuple[str, ...] = ()) -> bool:
     """Whether a module can be imported, here or from ``sites``; the packages it lies in are not imported.
 
     Looked up once a process.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,13 +101,9 @@ class Resolver:
         """
         found = {}
         for port, (stage, environment) in self._openings(node).items():
-            if environment == node.traits.environment:
-                continue
-            if environment is None:
-                python = this_interpreter(import_path())
-            else:
-                python = environment.interpreter(stage.name, [type(stage).__module__])
-            found[port] = Remote.of(stage, self.plugin(stage.name), python)
+            if environment != node.traits.environment:
+                python = interpreter_of(stage, environment, import_path())
+                found[port] = Remote.of(stage, self.plugin(stage.name), python)
         return found
 
     def _openings(self, node: Node) -> dict[str, tuple[Stage, Environment | None]]:
@@ -142,6 +138,18 @@ def environment(traits: Traits, threads: int = 0) -> dict[str, str]:
 def import_path() -> tuple[str, ...]:
     """What this process can import, its worker can: entries such as the folder of a script come last there."""
     return tuple(dict.fromkeys(os.path.abspath(p) for p in sys.path))  # noqa: PTH100 - '' means here
+
+
+def interpreter_of(stage: Stage, own: Environment | None, path: Iterable[str] | None = None) -> Interpreter:
+    """The Python of a stage's own environment; where it has none this one, which is to find ``path``.
+
+    Raises:
+        InputError: the environment is not made.
+
+    """
+    if own is not None:
+        return own.interpreter(stage.name, [type(stage).__module__])
+    return this_interpreter() if path is None else this_interpreter(path)
 
 
 def prepare_job(  # noqa: PLR0913 - a job is made of all this

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -154,6 +153,8 @@ def _alone(lock: FileLock, notify: Callable[[str], None]) -> Iterator[None]:
 def _make(
     environment: Environment, making: Path, modules: Sequence[str], notify: Callable[[str], None], pip: Sequence[str]
 ) -> None:
+    import venv
+
     notify(f"making environment {environment.name} from {environment.lock}")
     venv.EnvBuilder(symlinks=True).create(making)
     python = making / environment.python.relative_to(environment.folder)
@@ -229,10 +230,10 @@ def _failure(environment: Environment, said: Sequence[str], log: Path) -> Kistac
     return KistackError(f"{what}: pip says {reason!r}", f"{hint}; all its words are in {log}")
 
 
-def made(name: str) -> list[Path]:
-    """Folders of environments of that name: of this lock file and of earlier ones."""
-    root = environments_folder()
-    return sorted(f.parent for f in root.glob(f"{name}-*/{RECORD_FILE}") if f.parent.name.rpartition("-")[0] == name)
+def made(name: str = "") -> list[Path]:
+    """Folders of whole environments, those of earlier lock files too: all, or those of one name."""
+    folders = sorted(f.parent for f in environments_folder().glob(f"*/{RECORD_FILE}"))
+    return [f for f in folders if not f.name.startswith(".") and name in {"", f.name.rpartition("-")[0]}]
 
 
 def remove(name: str) -> list[Path]:

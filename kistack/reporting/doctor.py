@@ -25,6 +25,9 @@ def doctor_page(found: Diagnosis) -> Page:
     if found.extras:
         rows = tuple((f"{e.distribution}[{e.name}]", e.adds or DASH, ", ".join(e.missing)) for e in found.extras)
         page += [Heading("Extras not installed"), Table(("extra", "adds", "installs"), rows)]
+    if found.environments:
+        rows = tuple((e["name"], e["plugins"], e["state"], e["folder"]) for e in found.environments)
+        page += [Heading("Environments of plugins"), Table(("environment", "plugins", "state", "folder"), rows)]
     if found.variables:
         page += [Heading("Variables that are set"), Paragraph(", ".join(found.variables))]
     return page
