@@ -103,6 +103,23 @@ class ApartRuntime(toys.ToyRuntime):
         return ApartSession(toys.read_model(artifact.path))
 
 
+class ApartProfile(Stage):
+    """Measures which Python a profiler runs in."""
+
+    name = "profile/apart"
+    libraries = ("pydantic",)
+
+    def traits(self, settings):
+        return Traits(produces={"hardware": Out(kind="facts", format="json")}, environment=APART)
+
+    def estimate(self, settings, profile, inputs):
+        return Estimate({"seconds": 0.1}, {"hardware": {"apart": 1.0, "bytes": 1.0}})
+
+    def run(self, settings, ctx):
+        (ctx.out("hardware") / "note").write_text("x")
+        return {"hardware": {"apart": float("environments" in sys.prefix), "bytes": 1.0}}
+
+
 class FromElsewhereSettings(Settings):
     """It must be told what to fetch."""
 
@@ -135,6 +152,11 @@ def kistack_register_quantizers():
 @hookimpl
 def kistack_register_runtimes():
     return [ApartRuntime]
+
+
+@hookimpl
+def kistack_register_profilers():
+    return [ApartProfile]
 
 
 @hookimpl

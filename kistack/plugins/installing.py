@@ -100,7 +100,7 @@ def create(
     modules: Sequence[str] = (),
     *,
     notify: Callable[[str], None] = lambda _line: None,
-    pip: Sequence[str] = PIP,
+    pip: Sequence[str] = (),
 ) -> Path:
     """Make an environment; one that is there already is left as it is.
 
@@ -110,7 +110,7 @@ def create(
         environment: what to make.
         modules: modules of its stages, which must be importable in it.
         notify: told what goes on, line by line.
-        pip: the command that installs, as ``PIP``.
+        pip: the command that installs (default: ``PIP``).
 
     Raises:
         KistackError: pip fails, or kistack or a module cannot be imported in it.
@@ -128,7 +128,7 @@ def create(
             return environment.folder
         making = Path(tempfile.mkdtemp(dir=root, prefix=f"{_MAKING}{environment.name}-"))
         try:
-            _make(environment, making, modules, notify, pip)
+            _make(environment, making, modules, notify, pip or PIP)
             if environment.folder.exists():
                 shutil.rmtree(environment.folder)
             making.rename(environment.folder)

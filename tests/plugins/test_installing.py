@@ -20,7 +20,6 @@ from kistack.plugins.hookspecs import hookimpl
 from kistack.plugins.host import load_host
 from kistack.plugins.installing import contents, create, declared, find, lacking, made, remove
 
-
 pytestmark = pytest.mark.usefixtures("environments")
 
 
