@@ -1,4 +1,4 @@
-"""Commands on environments of plugins' own: list, create, remove. Nothing else in kistack installs one."""
+"""Commands on environments of plugins' own: list, create, remove. Nothing else in kistack makes one."""
 
 from __future__ import annotations
 

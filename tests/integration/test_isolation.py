@@ -102,6 +102,7 @@ def test_its_stages_run_there_and_their_sessions_are_asked_from_here(place, made
         [told] = there.generate([[{"role": "user", "content": "Question: where"}]], max_new_tokens=1)
         assert told.text == str(made.folder)
     assert record.systems["plan"].metrics["contained"].value == 0
+    assert record.environment["apart/pydantic"] == made.version("pydantic")
 
 
 def test_what_dies_while_a_bundle_is_asked_is_told_with_its_last_words(place, made, host):

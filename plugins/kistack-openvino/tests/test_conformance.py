@@ -11,9 +11,12 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment():
-    """Made where the user keeps such, for it takes minutes; one that is there is taken as it is."""
-    create(OPENVINO, ["kistack_openvino.quantizer", "kistack_openvino.runtime"])
+def environment(pytestconfig):
+    """Made once for this checkout, for it takes minutes; one that is there is taken as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KISTACK_ENVIRONMENTS", str(pytestconfig.rootpath / "build" / "environments"))
+        create(OPENVINO, ["kistack_openvino.quantizer", "kistack_openvino.runtime"])
+        yield
 
 
 @pytest.mark.parametrize("stage", ["quantize/openvino", "runtime/openvino"])
