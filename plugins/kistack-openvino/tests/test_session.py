@@ -60,6 +60,21 @@ def test_a_text_longer_than_the_context_is_scored_in_windows(session):
     assert windows.total == pytest.approx(whole.total, rel=0.2)
 
 
+def test_long_prompts_are_read_in_pieces_with_the_same_result(session):
+    text = "which colour has the bridge of red and the bridge is " * 4
+    prompt = [{"role": "user", "content": text}]
+    whole = (session.generate([prompt], max_new_tokens=6), session.loglikelihood([("", text), (prompt, "red")]))
+    ids, _ = session._split("", text)
+    expected = session.logits(ids, 3)
+    session._positions = 7
+    made, found = session.generate([prompt], max_new_tokens=6), session.loglikelihood([("", text), (prompt, "red")])
+    assert [c.text for c in made] == [c.text for c in whole[0]]
+    for one, other in zip(found, whole[1], strict=True):
+        assert one.tokens == other.tokens
+        assert one.total == pytest.approx(other.total, rel=1e-4)
+    assert torch.allclose(session.logits(ids, 3), expected, atol=1e-4)
+
+
 def test_what_does_not_fit_is_refused_with_a_remedy(session):
     session._context = 8
     with pytest.raises(ModelError, match="do not fit into this model's context of 8") as caught:
@@ -68,9 +83,9 @@ def test_what_does_not_fit_is_refused_with_a_remedy(session):
 
 
 def test_groups_are_alike_in_length_and_bounded():
-    assert list(_groups([5, 1, 4, 2], 2)) == [[1, 3], [2, 0]]
-    assert list(_groups([3000, 10, 3000], 8)) == [[1], [0], [2]]
-    assert list(_groups([], 4)) == []
+    assert list(_groups([5, 1, 4, 2], 2, 100)) == [[1, 3], [2, 0]]
+    assert list(_groups([60, 10, 60], 8, 100)) == [[1], [0], [2]]
+    assert list(_groups([], 4, 100)) == []
 
 
 def test_closing_twice_is_no_harm(model):

@@ -16,8 +16,8 @@ from kistack.errors import ModelError
 from kistack.plugins.sessions import Completion, LogLikelihood
 from kistack_openvino.settings import RuntimeSettings
 
-#: Positions of a batch of prompts at most: the logits of all of them lie in memory together.
-_MOST_POSITIONS = 4096
+#: The model gives the logits of every position that it reads at once, in fp32: so many bytes of them at most.
+_LOGITS_BYTES = 256e6
 _CACHES = {"int8": "u8", "fp16": "f16"}
 
 
@@ -57,6 +57,7 @@ class OpenvinoSession:
         stated = getattr(model.generation_config, "eos_token_id", None)
         self._ends = turn_ends(tokenizer) | frozenset([stated] if isinstance(stated, int) else stated or ())
         self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
+        self._positions = max(16, int(_LOGITS_BYTES / 4 / model.config.vocab_size))
 
     def generate(
         self,
@@ -74,7 +75,7 @@ class OpenvinoSession:
         """
         rows = [self._encoded(p, max_new_tokens) for p in prompts]
         answers: dict[int, Completion] = {}
-        for group in _groups([len(r) for r in rows], batch or self._batch):
+        for group in _groups([len(r) for r in rows], batch or self._batch, self._positions):
             answers.update(zip(group, self._answer([rows[i] for i in group], max_new_tokens), strict=True))
             if on_done is not None:
                 on_done(len(answers))
@@ -107,8 +108,8 @@ class OpenvinoSession:
     def logits(self, ids: Sequence[int], start: int = 0) -> torch.Tensor:
         """What the model expects after each of ``ids[start:]``: shape (len(ids) - start, vocabulary), fp32."""
         row = torch.tensor([list(ids)])
-        found = self._model(input_ids=row, attention_mask=torch.ones_like(row)).logits
-        return found[0, start:].float()
+        read = self._read(row, torch.ones_like(row))
+        return torch.cat([found.logits[0, max(0, start - begin) :].float() for begin, found in read])
 
     def close(self) -> None:
         """Free the weights; a second call does nothing."""
@@ -149,13 +150,24 @@ class OpenvinoSession:
         pad = self._tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(r)) + list(r) for r in rows])
         mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows])
-        past = None
-        for _ in range(limit):
-            found = self._model(input_ids=ids, attention_mask=mask, past_key_values=past)
-            past = found.past_key_values
+        *_, (_, found) = self._read(ids, mask)
+        for number in range(limit):
+            if number:
+                found = self._model(input_ids=ids, attention_mask=mask, past_key_values=found.past_key_values)
             ids = found.logits[:, -1].argmax(-1, keepdim=True)
             mask = torch.cat([mask, torch.ones_like(ids)], 1)
             yield [int(token) for token in ids[:, 0]]
+
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor) -> Iterator[tuple[int, Any]]:
+        """What the model says of prompts; one that is read alone comes piece by piece, each with its first position."""
+        length = ids.shape[1]
+        width = min(length, self._positions) if len(ids) == 1 else length
+        past = None
+        for begin in range(0, length, width):
+            end = min(begin + width, length)
+            found = self._model(input_ids=ids[:, begin:end], attention_mask=mask[:, :end], past_key_values=past)
+            past = found.past_key_values
+            yield begin, found
 
     def _text(self, tokens: Sequence[int]) -> str:
         kept = [t for t in tokens if t not in self._ends]
@@ -179,21 +191,29 @@ class OpenvinoSession:
 
     def _score(self, ids: list[int], first: int) -> LogLikelihood:
         count, total, place = len(ids), 0.0, first
-        window = min(self._context, _MOST_POSITIONS)
         while place < count:
-            end = min(count, max(window, place + window // 2))
-            begin = max(0, end - window)
-            expected = self.logits(ids[begin : end - 1], place - 1 - begin).log_softmax(-1)
-            total += float(expected.gather(1, torch.tensor(ids[place:end])[:, None]).double().sum())
+            end = min(count, max(self._context, place + self._context // 2))
+            begin = max(0, end - self._context)
+            total += self._sum(ids[begin:end], place - begin)
             place = end
         return LogLikelihood(total, max(0, count - first))
 
+    def _sum(self, ids: list[int], first: int) -> float:
+        """The log-probabilities of ``ids[first:]`` given all before each of them, summed."""
+        row, total = torch.tensor([ids[:-1]]), 0.0
+        for begin, found in self._read(row, torch.ones_like(row)):
+            said = found.logits[0].float().log_softmax(-1)
+            skipped = max(0, first - 1 - begin)
+            wanted = torch.tensor(ids[begin + skipped + 1 : begin + len(said) + 1], dtype=torch.long)
+            total += float(said[skipped:].gather(1, wanted[:, None]).double().sum())
+        return total
 
-def _groups(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Places of rows to be answered together, alike in length: ``most`` at once, and not too many positions."""
+
+def _groups(lengths: Sequence[int], most: int, positions: int) -> Iterator[list[int]]:
+    """Places of rows to be answered together, alike in length: ``most`` at once, ``positions`` in all but for one."""
     group: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if group and (len(group) == most or (len(group) + 1) * lengths[place] > _MOST_POSITIONS):
+        if group and (len(group) == most or (len(group) + 1) * lengths[place] > positions):
             yield group
             group = []
         group.append(place)
