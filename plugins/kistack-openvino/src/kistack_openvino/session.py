@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ class OpenvinoSession:
         pad = self._tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(r)) + list(r) for r in rows])
         mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows])
-        *_, (_, found) = self._read(ids, mask)
+        [(_, found)] = deque(self._read(ids, mask), maxlen=1)
         for number in range(limit):
             if number:
                 found = self._model(input_ids=ids, attention_mask=mask, past_key_values=found.past_key_values)
