@@ -13,10 +13,12 @@ FAKE_PIP = """\
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
 python, *asked = sys.argv[1:]
-(here / "asked.json").write_text(json.dumps(asked))
+with (here / "asked.jsonl").open("a") as log:
+    log.write(json.dumps(asked) + "\\n")
 site = next(pathlib.Path(python).parent.parent.glob("lib/python*/site-packages"))
 for source in json.loads((here / "files.json").read_text()):
-    (site / pathlib.Path(source).name).symlink_to(source)
+    if "-r" in asked:
+        (site / pathlib.Path(source).name).symlink_to(source)
 print("Collecting everything")
 print("Successfully installed nothing")
 """

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 #: What starts pip for another interpreter; the interpreter and pip's own arguments follow.
 PIP = (sys.executable, "-m", "pip", "--python")
+_INSTALL = ("install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
 _MAKING = ".making-"
 _LAST_LINES = 40
 #: Words of pip's when the index cannot be reached.
@@ -159,12 +160,13 @@ def _make(
     venv.EnvBuilder(symlinks=True).create(making)
     python = making / environment.python.relative_to(environment.folder)
     apart = Interpreter(str(python), (), apart=True)
-    options = ["install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    wanted = ["-r", str(environment.lock), *worker_requirements()]
     said = environments_folder() / f"{environment.name}.log"
-    failed = _run([*pip, str(python), *options, *wanted], apart.variables(), said, notify)
-    if failed is not None:
-        raise _failure(environment, failed, said)
+    said.unlink(missing_ok=True)
+    # A lock file names all that is needed, and may leave out what a library only says it needs.
+    for wanted in (["--no-deps", "-r", str(environment.lock)], worker_requirements()):
+        failed = _run([*pip, str(python), *_INSTALL, *wanted], apart.variables(), said, notify)
+        if failed is not None:
+            raise _failure(environment, failed, said)
     notify("trying whether kistack can work in it")
     names = {"kistack", *environment.packages, *(m.partition(".")[0] for m in modules)}
     links = linked(making / "tried", names)
@@ -186,7 +188,7 @@ def _run(
 ) -> list[str] | None:
     """Run it to its end, its words told and kept in a file; None where it went well, else its last lines."""
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with said.open("w", encoding="utf-8") as log:
+    with said.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,

@@ -40,7 +40,7 @@ def open_session(folder: Path, settings: RuntimeSettings) -> OpenvinoSession:
     tokenizer = load_tokenizer(folder)
     try:
         model = OVModelForCausalLM.from_pretrained(
-            folder, export=False, local_files_only=True, trust_remote_code=False, ov_config=config, device="CPU"
+            str(folder), export=False, local_files_only=True, trust_remote_code=False, ov_config=config, device="CPU"
         )
     except (OSError, ValueError, RuntimeError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]

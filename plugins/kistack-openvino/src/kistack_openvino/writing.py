@@ -60,7 +60,7 @@ def _converted(source: Path, settings: QuantizerSettings) -> Any:
         options |= {"group_size": settings.group, "ratio": 1.0}
     try:
         return OVModelForCausalLM.from_pretrained(
-            source,
+            str(source),
             export=True,
             compile=False,
             quantization_config=OVWeightQuantizationConfig(**options),
