@@ -97,7 +97,8 @@ class ApartRuntime(toys.ToyRuntime):
 
     def traits(self, settings):
         gives = ("generate", "stream", "loglikelihood")
-        return Traits(opens=(Opens(kind="model", format="toy-apart", gives=gives),), environment=APART)
+        opens = (Opens(kind="model", format="toy-apart", gives=gives),)
+        return Traits(opens=opens, packages=("pydantic",), environment=APART)
 
     def open(self, settings, artifact, parts):
         return ApartSession(toys.read_model(artifact.path))

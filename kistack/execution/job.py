@@ -48,7 +48,7 @@ class Remote:
     def from_json(cls, document: Mapping[str, Any]) -> Remote:
         """What ``to_json`` wrote."""
         own = document["interpreter"]
-        return cls(document["who"], document["stage"], Interpreter(own["python"], tuple(own["path"]), own["apart"]))
+        return cls(document["who"], document["stage"], Interpreter(**{**own, "path": tuple(own["path"])}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,7 @@ def import_path() -> tuple[str, ...]:
 
 
 def interpreter_of(stage: Stage, own: Environment | None, path: Iterable[str] | None = None) -> Interpreter:
-    """The Python of a stage's own environment; where it has none this one, which is to find ``path``.
+    """The Python of a stage's own environment; where it has none this one, which is to search ``path``.
 
     Raises:
         InputError: the environment is not made.
@@ -149,7 +149,7 @@ def interpreter_of(stage: Stage, own: Environment | None, path: Iterable[str] | 
     """
     if own is not None:
         return own.interpreter(stage.name, [type(stage).__module__])
-    return this_interpreter() if path is None else this_interpreter(path)
+    return this_interpreter(path)
 
 
 def prepare_job(  # noqa: PLR0913 - a job is made of all this

@@ -345,15 +345,18 @@ def main(_arguments: list[str]) -> int:
             try:
                 if served is None:
                     served = _Served(call, asked, tell)
-                    tell(result=None)
+                    reply: dict[str, Any] = {"result": None}
                 else:
-                    tell(result=getattr(served, what)(call))
+                    reply = {"result": getattr(served, what)(call)}
             except BrokenPipeError:
                 raise
             except Exception as error:  # noqa: BLE001 - a session may raise anything; the next call may do
                 traceback.print_exc()
-                tell(error=error_to_json(_explain(error, call.get("who") or getattr(served, "who", "?"), what)))
+                who = call.get("who") or getattr(served, "who", "?")
+                reply = {"error": error_to_json(_explain(error, who, what))}
+            # Counted before it is told: whoever asked may be gone as soon as it is heard.
             asked.done += 1
+            tell(**reply)
         if served is not None:
             served.close()
     except BrokenPipeError:

@@ -42,19 +42,20 @@ _LEADING_ELSEWHERE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNC
 class Interpreter:
     """A Python that runs kistack's code, and folders in which it finds what it does not have itself.
 
-    ``apart``: none of this process's own libraries may reach it.
+    ``apart``: none of this process's own libraries may reach it. ``whole``: the folders are all that this process
+    searches, and are searched in that order.
     """
 
     python: str
     path: tuple[str, ...]
     apart: bool = False
+    whole: bool = False
 
     def command(self, module: str, *arguments: str) -> list[str]:
         """The command that calls ``main(arguments)`` of a module and ends with what it returns."""
-        start = (
-            f"import os, sys; sys.path.extend(sys.argv[1].split(os.pathsep)); "
-            f"from {module} import main; sys.exit(main(sys.argv[2:]))"
-        )
+        told = "sys.argv[1].split(os.pathsep)"
+        found = f"sys.path[:] = dict.fromkeys([*{told}, *sys.path])" if self.whole else f"sys.path.extend({told})"
+        start = f"import os, sys; {found}; from {module} import main; sys.exit(main(sys.argv[2:]))"
         # -P: a user's folder may hold files with the names of modules.
         return [self.python, "-P", "-c", start, os.pathsep.join(self.path), *arguments]
 
@@ -65,9 +66,11 @@ class Interpreter:
         return {**kept, "PYTHONHASHSEED": "0", **({"PYTHONNOUSERSITE": "1"} if self.apart else {})}
 
 
-def this_interpreter(path: Iterable[str] = (str(_HOME),)) -> Interpreter:
-    """The Python that runs this; ``path`` is what it is to find beside its own libraries."""
-    return Interpreter(sys.executable, tuple(path))
+def this_interpreter(path: Iterable[str] | None = None) -> Interpreter:
+    """The Python that runs this; ``path`` is all that it is to search (default: what it does by itself)."""
+    if path is None:
+        return Interpreter(sys.executable, (str(_HOME),))
+    return Interpreter(sys.executable, tuple(path), whole=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,6 +352,7 @@ class Subject:
     @cached_property
     def opened(self) -> dict[str, dict[str, Any]]:
         """What came of opening, per format: what ``Audition`` tried, and what was noted meanwhile."""
+        self.need_environment()
         found = {}
         for opens in self.traits.opens:
             for form in opens.format.split("|"):

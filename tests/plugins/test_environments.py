@@ -146,9 +146,12 @@ def test_links_are_made_once_and_lead_to_packages_and_modules(tmp_path):
 
 def test_a_command_runs_the_main_of_a_module_with_its_arguments(tmp_path):
     (tmp_path / "job.py").write_text("def main(arguments):\n    print(arguments)\n    return 3\n")
-    python = this_interpreter([str(tmp_path)])
-    done = subprocess.run(python.command("job", "a", "b"), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (3, "['a', 'b']\n")
+    for python in (this_interpreter([str(tmp_path)]), Interpreter(sys.executable, (str(tmp_path),), apart=True)):
+        done = subprocess.run(python.command("job", "a", "b"), capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (3, "['a', 'b']\n")
+    (tmp_path / "json.py").write_text("def main(arguments):\n    return 4\n")
+    for python, code in ((this_interpreter([str(tmp_path)]), 4), (Interpreter(sys.executable, (str(tmp_path),)), 1)):
+        assert subprocess.run(python.command("json"), capture_output=True, check=False).returncode == code
 
 
 def test_variables_that_lead_elsewhere_stay_here(monkeypatch):
