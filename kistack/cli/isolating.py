@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ def environments_list(*, as_json: JsonOption = False) -> None:
     from kistack.plugins.installing import declared, made
     from kistack.storage.files import size_of
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for found in declared(host()):
         own = found.environment
         rows.append(
@@ -44,11 +44,11 @@ def environments_list(*, as_json: JsonOption = False) -> None:
         ("environment", "plugins", "stages", "state", "size"),
         tuple(
             (
-                str(r["name"]),
+                r["name"],
                 ", ".join(r["plugins"]),
                 ", ".join(r["stages"]) or DASH,
                 "ready" if r["ready"] else f"not made: {r['remedy']}",
-                shown(float(r["bytes"]), "B") if r["ready"] else DASH,
+                shown(r["bytes"], "B") if r["ready"] else DASH,
             )
             for r in rows
         ),

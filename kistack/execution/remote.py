@@ -76,9 +76,9 @@ class RemoteSession:
                 f"{remote.who}: no process can be started: {error.strerror}", "close other programs, or free some disk"
             ) from error
         self._closed = False
-        opening = {"who": remote.who, "stage": remote.stage, "settings": dict(settings), "artifact": artifact.to_json()}
+        told = {"who": remote.who, "stage": remote.stage, "settings": dict(settings), "artifact": artifact.to_json()}
         try:
-            self._result(call="open", **opening)
+            self._result({"call": "open", **told})
         except BaseException:
             self.close()
             raise
@@ -95,7 +95,7 @@ class RemoteSession:
             self._process.wait(_GRACE_SECONDS)
         self._kill()
 
-    def _result(self, news: Callable[[Reply], None] = lambda _reply: None, **asked: Any) -> Any:
+    def _result(self, asked: Mapping[str, Any], news: Callable[[Reply], None] = lambda _reply: None) -> Any:
         """The result of a call; ``news`` is given what is told before it.
 
         Raises:
@@ -103,7 +103,7 @@ class RemoteSession:
             StepFailed: the child has ended.
 
         """
-        self._tell(**asked)
+        self._tell(asked)
         reply: Reply = {}
         try:
             while "result" not in reply:
@@ -118,7 +118,7 @@ class RemoteSession:
                 # Nobody waits for the rest of this call, and the next one must not read it.
                 self._kill()
 
-    def _tell(self, **asked: Any) -> None:
+    def _tell(self, asked: Mapping[str, Any]) -> None:
         if self._closed:
             raise StepFailed(f"{self._who}: its session is closed", "open it again")
         assert self._process.stdin is not None
@@ -175,7 +175,7 @@ class RemoteIndex(RemoteSession):
 
     def search(self, queries: Sequence[str]) -> list[list[Passage]]:
         """For each query its passages, best first."""
-        found = self._result(call="search", queries=list(queries))
+        found = self._result({"call": "search", "queries": list(queries)})
         return [[Passage(**p) for p in passages] for passages in found]
 
 
@@ -192,18 +192,18 @@ class RemoteModel(RemoteSession):
     ) -> list[Completion]:
         """Greedy answers in the order of ``prompts``."""
         done = on_done or (lambda _count: None)
-        made = self._result(
-            lambda reply: done(reply["done"]),
-            call="generate",
-            prompts=[list(p) for p in prompts],
-            max_new_tokens=max_new_tokens,
-            batch=batch,
-        )
+        asked = {
+            "call": "generate",
+            "prompts": [list(p) for p in prompts],
+            "max_new_tokens": max_new_tokens,
+            "batch": batch,
+        }
+        made = self._result(asked, lambda reply: done(reply["done"]))
         return [Completion(**one) for one in made]
 
     def stream(self, prompt: Prompt, *, max_new_tokens: int) -> Iterator[str]:
         """Pieces of one greedy answer as they come; leaving the loop early stops the model."""
-        self._tell(call="stream", prompt=list(prompt), max_new_tokens=max_new_tokens)
+        self._tell({"call": "stream", "prompt": list(prompt), "max_new_tokens": max_new_tokens})
         reply = self._heard()
         try:
             while "piece" in reply:
@@ -218,7 +218,7 @@ class RemoteModel(RemoteSession):
     def _stop(self) -> None:
         """End a stream that was left early; what had been said by then is dropped."""
         try:
-            self._tell(call="stop")
+            self._tell({"call": "stop"})
             while "piece" in self._heard():
                 pass
         except StepFailed:
@@ -231,7 +231,7 @@ class RemoteModel(RemoteSession):
     def loglikelihood(self, items: Sequence[tuple[Prompt | str, str]]) -> list[LogLikelihood]:
         """For each (context, continuation) the log-likelihood of the continuation given the context."""
         told = [[context if isinstance(context, str) else list(context), text] for context, text in items]
-        return [LogLikelihood(**one) for one in self._result(call="loglikelihood", items=told)]
+        return [LogLikelihood(**one) for one in self._result({"call": "loglikelihood", "items": told})]
 
 
 # --- in the child
@@ -352,7 +352,7 @@ def main(_arguments: list[str]) -> int:
                 raise
             except Exception as error:  # noqa: BLE001 - a session may raise anything; the next call may do
                 traceback.print_exc()
-                who = call.get("who") or getattr(served, "who", "?")
+                who = str(call["who"]) if served is None else served.who
                 reply = {"error": error_to_json(_explain(error, who, what))}
             # Counted before it is told: whoever asked may be gone as soon as it is heard.
             asked.done += 1

@@ -55,7 +55,7 @@ def _converted(source: Path, settings: QuantizerSettings) -> Any:
     if not any(source.glob("*.safetensors")):
         raise ModelError(f"{source}: holds no *.safetensors", "save the model with transformers' save_pretrained")
     kind = settings.spec
-    options = {"bits": kind.bits, "sym": False}
+    options: dict[str, Any] = {"bits": kind.bits, "sym": False}
     if kind.name == "int4":
         options |= {"group_size": settings.group, "ratio": 1.0}
     try:
