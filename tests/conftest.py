@@ -15,6 +15,21 @@ hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_environments(tmp_path_factory):
+    """Whatever environments the user has made, tests see none of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KISTACK_ENVIRONMENTS", str(tmp_path_factory.getbasetemp() / "no-environments"))
+        yield
+
+
+@pytest.fixture
+def environments(tmp_path, monkeypatch):
+    """The folder of the environments that a test makes."""
+    monkeypatch.setenv("KISTACK_ENVIRONMENTS", str(tmp_path / "environments"))
+    return tmp_path / "environments"
+
+
 _SPEED = {}
 
 

@@ -19,6 +19,7 @@ from kistack.domain.calibration import UNCALIBRATED, Calibration
 from kistack.domain.facts import Profile
 from kistack.domain.plan import Plan, Step
 from kistack.errors import InputError, InvalidInput, KistackError, Problem
+from kistack.plugins.environments import Environment
 from kistack.plugins.host import Host
 from kistack.plugins.selecting import part_names
 from kistack.plugins.stages import TECHNIQUES, Stage
@@ -84,6 +85,10 @@ def _count(found: Mapping[str, Sequence[Step]]) -> int:
 
 def _suggested(stage: Stage, profile: Profile, host: Host, slots: Mapping[str, Type], notes: list[str]) -> list[Step]:
     try:
+        if (own := _missing_environment(stage, host)) is not None:
+            # Beside a suggestion that cannot be composed there would be less room for those that can.
+            notes.append(f"{stage.name} was not judged: it needs its environment: {own.remedy}")
+            return []
         inputs = _inputs_of(stage, host, slots)
         suggested = host.guard(stage.name, "suggest", partial(stage.suggest, profile, inputs))
         dumped = [s.model_dump(mode="json", exclude_defaults=True) for s in suggested]
@@ -95,6 +100,13 @@ def _suggested(stage: Stage, profile: Profile, host: Host, slots: Mapping[str, T
         if settings not in unique:
             unique.append(settings)
     return [Step.model_validate({"use": stage.name, "with": settings}) for settings in unique]
+
+
+def _missing_environment(stage: Stage, host: Host) -> Environment | None:
+    if any(f.is_required() for f in stage.Settings.model_fields.values()):
+        return None
+    own = host.traits(stage.name).environment
+    return None if own is None or own.is_made else own
 
 
 def _inputs_of(stage: Stage, host: Host, slots: Mapping[str, Type]) -> dict[str, Type]:

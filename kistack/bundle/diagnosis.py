@@ -17,6 +17,7 @@ from kistack.domain.scenario import Scenario, load_scenario
 from kistack.errors import KistackError
 from kistack.plugins import API_VERSION
 from kistack.plugins.host import Host
+from kistack.plugins.installing import declared, lacking
 from kistack.plugins.stages import TECHNIQUES
 from kistack.profiling.drivers import has_driver, list_gpus
 from kistack.profiling.hardware import System, cores, disk, instruction_sets, memory, processor
@@ -59,6 +60,7 @@ class Diagnosis:
     project: dict[str, str]
     store: Health
     extras: tuple[Extra, ...]
+    environments: tuple[dict[str, str], ...]
     variables: tuple[str, ...]
     broken: tuple[str, ...]
     notes: tuple[str, ...]
@@ -97,6 +99,7 @@ def diagnose(folder: Path, host: Host) -> Diagnosis:
         project=project,
         store=store,
         extras=tuple(missing_extras(family, host.extras())),
+        environments=tuple(_environments(host)),
         variables=tuple(sorted(n for n in os.environ if _VARIABLES.fullmatch(n))),
         broken=(*_broken_install(needed, host), *_broken_project(project, store, models)),
         notes=tuple(_notes(host, store)),
@@ -178,7 +181,8 @@ def _broken_install(needed: tuple[Library, ...], host: Host) -> Iterator[str]:
     yield from host.problems
     for name, entry in sorted(host.stages.items()):
         try:
-            missing = [p for p in host.traits(name).packages if not _is_there(p)]
+            traits = host.traits(name)
+            missing = [p for p in traits.packages if traits.environment is None and not _is_there(p)]
         except Exception:  # noqa: BLE001, S112 - stages that need settings have no traits by default
             continue
         if missing:
@@ -206,6 +210,8 @@ def _notes(host: Host, store: Health) -> Iterator[str]:
     for kind in (*TECHNIQUES, *_AROUND):
         if not host.stages_of(kind):
             yield f"no installed plugin has a stage of kind {kind!r}"
+    for name, own in lacking(host).items():
+        yield f"{name} needs its environment: {own.remedy}"
     off = [p.name for p in host.plugins if p.state == "disabled"]
     if off:
         yield f"switched off by KISTACK_DISABLE_PLUGINS: {', '.join(off)}"
@@ -213,6 +219,13 @@ def _notes(host: Host, store: Health) -> Iterator[str]:
         yield "what is damaged in the store is made again when it is next needed; kistack store verify drops it now"
     if store.unseen:
         yield f"{store.unseen} artifacts were not looked at for lack of time: kistack store verify reads all"
+
+
+def _environments(host: Host) -> Iterator[dict[str, str]]:
+    for found in declared(host):
+        own = found.environment
+        state = "ready" if own.is_made else f"not made: {own.remedy}"
+        yield {"name": own.name, "plugins": ", ".join(found.plugins), "state": state, "folder": str(own.folder)}
 
 
 # --- secrets

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kistack.bundle.manifest import Manifest, read_manifest
 from kistack.domain.artifacts import Artifact
@@ -16,6 +18,11 @@ from kistack.errors import InputError
 from kistack.plugins.host import Host, load_host
 from kistack.plugins.sessions import IndexSession, ModelSession
 from kistack.storage.hashing import digest_of, survey
+
+if TYPE_CHECKING:
+    from kistack.execution.remote import RemoteSession
+    from kistack.plugins.environments import Environment
+    from kistack.plugins.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class Bundle:
         self._host = host
         self._models: dict[str, ModelSession] = {}
         self._index: IndexSession | None = None
+        #: What the processes of sessions elsewhere say, kept for the case that they end.
+        self._words = ExitStack()
 
     def ask(self, question: str, *, slot: str = "", max_new_tokens: int = 0) -> Answer:
         """Answer one question.
@@ -99,6 +108,7 @@ class Bundle:
             self._index.close()
         self._models.clear()
         self._index = None
+        self._words.close()
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +149,21 @@ class Bundle:
             raise InputError(f"nothing is said to open {artifact.kind} {artifact.format}", "run the plan again")
         stage = self._host.get(artifact.opener.stage).stage
         settings = stage.Settings.model_validate(dict(artifact.opener.settings))
-        return self._host.guard(stage.name, "open", lambda: stage.open(settings, artifact, artifact.parts))
+        traits = self._host.guard(stage.name, "traits", lambda: stage.traits(settings))
+        if traits.environment is None:
+            return self._host.guard(stage.name, "open", lambda: stage.open(settings, artifact, artifact.parts))
+        return self._open_there(stage, traits.environment, artifact)
+
+    def _open_there(self, stage: Stage, environment: Environment, artifact: Artifact) -> RemoteSession:
+        """The session of an artifact whose stage has an environment of its own."""
+        from kistack.execution.job import Remote
+        from kistack.execution.remote import open_remote
+
+        assert artifact.opener is not None
+        python = environment.interpreter(stage.name, [type(stage).__module__])
+        remote = Remote.of(stage, self._host.get(stage.name).plugin, python)
+        words = self._words.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it lives as long as the session
+        return open_remote(remote, artifact.opener.settings, artifact, words)
 
 
 def open_bundle(folder: Path | str, *, host: Host | None = None) -> Bundle:

@@ -107,7 +107,7 @@ def _measured(
 ) -> Facts:
     """What one profiler measured, now or before; with a fact ``failed`` where it could not."""
     stage = entry.stage
-    libraries = {library: library_version(library) for library in stage.libraries}
+    libraries = host.guard(stage.name, "traits", lambda: _libraries(stage)) if stage.libraries else {}
     key = [facts["fingerprint"].value, stage.name, stage.version, libraries]
     # What failed is tried again the next day, not at every command.
     today = [*key, dt.datetime.now(tz=dt.UTC).date().isoformat()]
@@ -128,6 +128,11 @@ def _measured(
     for place in caches:
         place.write(section, kept_as, found)
     return found
+
+
+def _libraries(stage: Stage) -> dict[str, str]:
+    own = stage.traits(default_settings(stage)).environment
+    return {library: library_version(library, own) for library in stage.libraries}
 
 
 def _expected(stage: Stage, facts: Facts) -> list[str]:
@@ -155,7 +160,10 @@ def _run(entry: Entry, folder: Path, limit: float) -> Facts:
             f"{stage.name} (plugin {entry.plugin}) must read nothing and have one out named {SECTION!r}",
             "report it to the plugin's author",
         )
-    missing = [p for p in traits.packages if importlib.util.find_spec(p.partition(".")[0]) is None]
+    if traits.environment is not None and not traits.environment.is_made:
+        raise StepFailed(*traits.environment.lack(stage.name))
+    here = () if traits.environment is not None else traits.packages
+    missing = [p for p in here if importlib.util.find_spec(p.partition(".")[0]) is None]
     if missing:
         raise StepFailed(f"{', '.join(missing)} is not installed", f"install {' '.join(missing)}")
     # Two commands may measure at once: each works in a folder of its own.
@@ -172,11 +180,12 @@ def _run(entry: Entry, folder: Path, limit: float) -> Facts:
 def _in_worker(entry: Entry, work: Path, limit: float) -> Facts:
     # Deciding with a kept profile must not pay for what runs workers.
     from kistack.execution.job import Job, reference_of
-    from kistack.execution.preparation import environment, import_path
+    from kistack.execution.preparation import environment, import_path, interpreter_of
     from kistack.execution.supervision import Limits, Watched, Worker, supervise
 
     stage = entry.stage
     settings = default_settings(stage)
+    traits = stage.traits(settings)
     out, scratch = work / SECTION, work / "scratch"
     for new in (out, scratch):
         new.mkdir(parents=True)
@@ -195,13 +204,13 @@ def _in_worker(entry: Entry, work: Path, limit: float) -> Facts:
         result=work / "result.json",
         clock=work / "clock.json",
         lock=work / "lock",
-        env=environment(stage.traits(settings)),
-        path=import_path(),
+        env=environment(traits),
+        path=import_path() if traits.environment is None else (),
     )
     job.write(work / "job.json")
     watched = Watched(stage.name, entry.plugin, work / "job.json", job.result, job.log)
     deadline = time.monotonic() + limit
-    worker = Worker(work / "worker.txt")
+    worker = Worker(work / "worker.txt", interpreter_of(stage, traits.environment))
     try:
         outcome = supervise(
             worker, watched, Limits(idle_seconds=limit), heard=lambda: 0, cancelled=lambda: time.monotonic() > deadline

@@ -141,7 +141,7 @@ def _record(place: Workspace, pipeline: Pipeline, execution: Execution) -> RunRe
         status=execution.status,
         plan=pipeline.plan.to_dict(),
         profile=place.profile().digest,
-        environment=environment(place.profile()),
+        environment=environment(place.profile(), pipeline),
         steps=execution.steps,
         predicted=told.predicted,
         raw=told.raw,
@@ -153,8 +153,11 @@ def _record(place: Workspace, pipeline: Pipeline, execution: Execution) -> RunRe
     )
 
 
-def environment(profile: Profile) -> dict[str, str]:
-    """What a measurement depends on: machine, Python and the versions of the libraries that compute."""
+def environment(profile: Profile, pipeline: Pipeline) -> dict[str, str]:
+    """What a measurement depends on: machine, Python and the versions of the libraries that compute.
+
+    Libraries of a plugin's own environment are told after its name: ``openvino/nncf``.
+    """
     found = {
         "machine": profile.text("hardware.fingerprint"),
         "python": platform.python_version(),
@@ -165,6 +168,9 @@ def environment(profile: Profile) -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    for node in pipeline.nodes:
+        if (own := node.traits.environment) is not None:
+            found |= {f"{own.name}/{name}": own.version(name) for name in node.stage.libraries}
     return found
 
 
@@ -274,7 +280,7 @@ def _bundle(
         parts={},
         models={},
         licences=_licences(place, profile),
-        environment=environment(profile),
+        environment=environment(profile, pipeline),
         scores={
             name: {m: {"value": v.value, "low": v.low, "high": v.high} for m, v in s.metrics.items()}
             for name, s in systems.items()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kistack.cli.isolating import environments
 from kistack.cli.output import out
 from kistack.cli.places import FolderOption, JsonOption, host, workspace_at
 from kistack.errors import InputError, PluginError, StoreError
@@ -24,6 +25,7 @@ store = typer.Typer(no_args_is_help=True, help="What kistack keeps in .kistack/s
 def add_to(app: typer.Typer) -> None:
     """Register the command groups."""
     app.add_typer(models, name="models")
+    plugins.add_typer(environments, name="env")
     app.add_typer(plugins, name="plugins")
     app.add_typer(store, name="store")
 
@@ -89,10 +91,16 @@ def plugins_main(context: typer.Context, *, as_json: JsonOption = False) -> None
 
 @plugins.command("list")
 def plugins_list(*, as_json: JsonOption = False) -> None:
-    """Every plugin with its state, its stages, and what is wrong with it."""
+    """Every plugin with its state, its stages, what keeps some from running, and what is wrong with it."""
+    from kistack.plugins.installing import lacking
+
     loaded = host()
     rows = tuple((p.name, p.distribution, p.version, p.state, ", ".join(p.stages) or DASH) for p in loaded.plugins)
     page: list[Block] = [Heading("Plugins", 1), Table(("plugin", "distribution", "version", "state", "stages"), rows)]
+    unready = {name: own.remedy for name, own in lacking(loaded).items()}
+    if unready:
+        lines = tuple(f"{name} needs its environment: {remedy}" for name, remedy in unready.items())
+        page += [Heading("Not ready"), Bullets(lines)]
     if loaded.problems:
         page += [Heading("Problems"), Bullets(loaded.problems)]
     notes = tuple(f"plugin {p.name}: {note}" for p in loaded.plugins for note in p.notes)
@@ -113,6 +121,7 @@ def plugins_list(*, as_json: JsonOption = False) -> None:
             }
             for p in loaded.plugins
         ],
+        "unready": unready,
         "clashes": {name: list(who) for name, who in loaded.clashes.items()},
     }
     out.result(page, document, as_json=as_json)

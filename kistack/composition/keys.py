@@ -15,6 +15,7 @@ from typing import Any
 
 from kistack.domain.artifacts import Opener
 from kistack.domain.facts import Profile
+from kistack.plugins.environments import Environment
 from kistack.plugins.stages import Settings, Stage, Traits
 
 
@@ -57,12 +58,16 @@ def _source_digest(module_name: str, qualname: str, version: str) -> str:
     return _hash_tree(str(Path(origin).parent)) if origin else digest_of(inspect.getsource(module))
 
 
-@cache
-def library_version(distribution: str) -> str:
-    """Version of an installed distribution, empty where it is missing.
+def library_version(distribution: str, environment: Environment | None = None) -> str:
+    """Version of a distribution installed here, or in an environment of its own; empty where it is missing.
 
     One installed from a checkout may change under the same version, so there its source counts too.
     """
+    return _version_here(distribution) if environment is None else environment.version(distribution)
+
+
+@cache
+def _version_here(distribution: str) -> str:
     try:
         dist = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
@@ -91,6 +96,13 @@ def spelled(settings: Settings, drop: frozenset[str] = frozenset()) -> dict[str,
     return {name: value for name, value in dumped.items() if name not in drop}
 
 
+def _opening_libraries(opener: Opener, stage: Stage) -> dict[str, str]:
+    if not stage.libraries:
+        return {}
+    environment = stage.traits(stage.Settings.model_validate(dict(opener.settings))).environment
+    return {name: library_version(name, environment) for name in stage.libraries}
+
+
 def key_of(  # noqa: PLR0913 - a key is made of everything that decides the result
     stage: Stage,
     settings: Settings,
@@ -116,7 +128,7 @@ def key_of(  # noqa: PLR0913 - a key is made of everything that decides the resu
     """
     document: dict[str, Any] = {
         "stage": [stage.name, stage.version, source_digest(type(stage))],
-        "libraries": {name: library_version(name) for name in stage.libraries},
+        "libraries": {name: library_version(name, traits.environment) for name in stage.libraries},
         "settings": spelled(settings, stage.open_settings),
         "inputs": {port: list(ids) for port, ids in inputs.items()},
         "openers": {
@@ -125,7 +137,7 @@ def key_of(  # noqa: PLR0913 - a key is made of everything that decides the resu
                 opening.version,
                 source_digest(type(opening)),
                 dict(opener.settings),
-                {name: library_version(name) for name in opening.libraries},
+                _opening_libraries(opener, opening),
             ]
             for port, (opener, opening) in openers.items()
         },

@@ -27,6 +27,8 @@ from kistack.errors import KistackError, Problem
 from kistack.plugins.host import Host, default_settings
 from kistack.plugins.stages import Load, Need, Opens, Settings, Stage, Traits
 
+_INCOMPLETE = "its environment's lock file lacks it: report it to the plugin's author"
+
 
 class Workbench:
     """Slots, nodes and problems while a plan is composed.
@@ -126,10 +128,12 @@ class Workbench:
         chosen = found.opener or self._chosen(found)
         if chosen is not None:
             stage = self.host.get(chosen.stage).stage
-            able = {g for o in stage.traits(stage.Settings(**chosen.settings)).opens for g in o.gives}
+            traits = stage.traits(stage.Settings(**chosen.settings))
+            able = {g for o in traits.opens for g in o.gives}
             missing = [g for g in gives if g not in able]
             if missing:
                 raise Unmet(f"{stage.name} has no {missing[0]}, which {who} asks of it", "use another runtime")
+            _check_environment(stage, traits)
             return chosen, stage
         able_stages = self.host.openers(found.kind, found.format, gives)
         what = f"{found.kind} {found.format}".strip()
@@ -141,6 +145,7 @@ class Workbench:
             names = " or ".join(s.name for s in able_stages)
             raise Unmet(f"{names} could open {what}", f"name one as a step: {{use: {able_stages[0].name}}}")
         stage = able_stages[0]
+        _check_environment(stage, self.host.traits(stage.name))
         settings = self.host.guard(
             stage.name, "resolve", lambda: stage.resolve(default_settings(stage), self.profile, {found.kind: found})
         )
@@ -154,9 +159,11 @@ class Workbench:
 
     def _check(self, request: Request, traits: Traits, bound: Mapping[str, tuple[Bound, ...]]) -> None:
         stage = request.stage
+        _check_environment(stage, traits)
+        sites, hint = ((), "install it") if traits.environment is None else (traits.environment.sites, _INCOMPLETE)
         for package in traits.packages:
-            if not _is_installed(package):
-                raise Unmet(f"{stage.name} needs the Python package {package!r}, which is not installed", "install it")
+            if not is_installed(package, sites):
+                raise Unmet(f"{stage.name} needs the Python package {package!r}, which is not installed", hint)
         for one, other, facet in traits.agree:
             values = {bound[port][0].type.read(facet) for port in (one, other) if port in bound} - {""}
             if len(values) > 1:
@@ -276,11 +283,19 @@ def training_as_serving(profile: Profile) -> Profile:
     return Profile(others, profile.schema).updated({f"serving.{n}": f for n, f in profile.section("hardware").items()})
 
 
+def _check_environment(stage: Stage, traits: Traits) -> None:
+    if traits.environment is not None and not traits.environment.is_made:
+        raise Unmet(*traits.environment.lack(stage.name))
+
+
 @cache
-def _is_installed(package: str) -> bool:
-    """Whether a module can be imported, found without importing the packages it lies in; looked up once a process."""
+def is_installed(package: str, sites: tuple[str, ...] = ()) -> bool:
+    """Whether a module can be imported, here or from ``sites``; the packages it lies in are not imported.
+
+    Looked up once a process.
+    """
     top, *rest = package.split(".")
-    spec = importing.find_spec(top)
+    spec = machinery.PathFinder.find_spec(top, list(sites)) if sites else importing.find_spec(top)
     name = top
     for part in rest:
         if spec is None:

@@ -71,8 +71,13 @@ class WorkerContext:
                 "report it to the plugin's author: Port(opened=True)",
             )
         artifact = self.input(port)
-        stage = load_stage(opener.stage)
-        session = stage.open(stage.Settings.model_validate(dict(opener.settings)), artifact, artifact.parts)
+        if (remote := self.job.remotes.get(port)) is not None:
+            from kistack.execution.remote import open_remote
+
+            session: Any = open_remote(remote, opener.settings, artifact)
+        else:
+            stage = load_stage(opener.stage)
+            session = stage.open(stage.Settings.model_validate(dict(opener.settings)), artifact, artifact.parts)
         self._sessions[port] = session
         close = getattr(session, "close", None)
         if close is not None:

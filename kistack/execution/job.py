@@ -12,15 +12,50 @@ from typing import Any
 import kistack.errors as known_errors
 from kistack.domain.artifacts import Artifact, Opener
 from kistack.errors import InvalidInput, KistackError, PluginError, Problem, StepFailed, StoreError
+from kistack.plugins.environments import Interpreter
 from kistack.plugins.stages import Stage
 from kistack.storage.files import read_json, write_json
 
 JOB_SCHEMA = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A stage that opens an artifact in another environment: ``who`` names it and its plugin, in messages.
+
+    ``stage`` is its class as ``module:Class``.
+    """
+
+    who: str
+    stage: str
+    interpreter: Interpreter
+
+    @classmethod
+    def of(cls, stage: Stage, plugin: str, interpreter: Interpreter) -> Remote:
+        """A stage of a plugin, to be opened by that Python.
+
+        Raises:
+            PluginError: no other process can import its class.
+
+        """
+        return cls(f"{stage.name} (plugin {plugin})", reference_of(stage), interpreter)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document that ``from_json`` reads back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Remote:
+        """What ``to_json`` wrote."""
+        own = document["interpreter"]
+        return cls(document["who"], document["stage"], Interpreter(**{**own, "path": tuple(own["path"])}))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One step. ``stage`` and the openers' stages are written ``module:Class``.
+
+    ``remotes`` are the ports that are opened in another environment than the step's.
 
     ``events``, ``log``, ``result`` and ``clock`` are files: the run's events, the step's log, the answer, and the
     seconds spent so far (it outlives a kill, as ``scratch`` does). ``lock`` keeps two workers out of one scratch.
@@ -45,12 +80,14 @@ class Job:
     needed: float = 0.0
     env: Mapping[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
+    remotes: Mapping[str, Remote] = field(default_factory=dict)
 
     def write(self, file: Path) -> None:
         """Write the job file."""
         document = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         document["inputs"] = {p: [a.to_json() for a in artifacts] for p, artifacts in self.inputs.items()}
         document["openers"] = {p: {"stage": o.stage, "settings": dict(o.settings)} for p, o in self.openers.items()}
+        document["remotes"] = {port: r.to_json() for port, r in self.remotes.items()}
         document["outs"] = {name: str(path) for name, path in self.outs.items()}
         for name in ("scratch", "events", "log", "result", "clock", "lock"):
             document[name] = str(document[name])
@@ -76,6 +113,7 @@ class Job:
         for name in ("scratch", "events", "log", "result", "clock", "lock"):
             document[name] = Path(document[name])
         document["path"] = tuple(document["path"])
+        document["remotes"] = {port: Remote.from_json(r) for port, r in document["remotes"].items()}
         return cls(**document)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from kistack.composition.pipeline import Node, Pipeline
 from kistack.domain.artifacts import Artifact, Opener
-from kistack.errors import PluginError
+from kistack.errors import KistackError, PluginError
 from kistack.execution.events import EVENTS_FILE
-from kistack.execution.job import Job, reference_of
+from kistack.execution.job import Job, Remote, reference_of
 from kistack.execution.meter import available_threads
+from kistack.plugins.environments import Environment, Interpreter, this_interpreter
 from kistack.plugins.stages import Stage, Traits
 from kistack.storage.results import Made, file_name
 from kistack.storage.store import Store
@@ -71,6 +72,49 @@ class Resolver:
         found: Stage = self._registry.get(name).stage
         return found
 
+    def plugin(self, name: str) -> str:
+        """The plugin that the stage of that name came from."""
+        try:
+            return str(getattr(self._registry.get(name), "plugin", "?")) if self._registry is not None else "?"
+        except KistackError:
+            return "?"
+
+    def interpreter(self, node: Node) -> Interpreter:
+        """The Python in which a node runs: its environment's, else this one.
+
+        Raises:
+            InputError: its environment is not made.
+
+        """
+        own = node.traits.environment
+        if own is None:
+            return this_interpreter()
+        there = (s for s, e in self._openings(node).values() if e == own)
+        return own.interpreter(node.label, [type(s).__module__ for s in (node.stage, *there)])
+
+    def remotes(self, node: Node) -> dict[str, Remote]:
+        """The ports that a node opens in another environment than its own.
+
+        Raises:
+            InputError: such an environment is not made.
+
+        """
+        found = {}
+        for port, (stage, environment) in self._openings(node).items():
+            if environment != node.traits.environment:
+                python = interpreter_of(stage, environment, import_path())
+                found[port] = Remote.of(stage, self.plugin(stage.name), python)
+        return found
+
+    def _openings(self, node: Node) -> dict[str, tuple[Stage, Environment | None]]:
+        """By port what opens it, and in which environment."""
+        found = {}
+        for port, opener in node.openers.items():
+            stage = self.stage(opener.stage)
+            settings = stage.Settings.model_validate(dict(opener.settings))
+            found[port] = stage, stage.traits(settings).environment
+        return found
+
     def is_light(self, node: Node) -> bool:
         """Whether a node loads no library of its own and may share a worker with its like.
 
@@ -94,6 +138,18 @@ def environment(traits: Traits, threads: int = 0) -> dict[str, str]:
 def import_path() -> tuple[str, ...]:
     """What this process can import, its worker can: entries such as the folder of a script come last there."""
     return tuple(dict.fromkeys(os.path.abspath(p) for p in sys.path))  # noqa: PTH100 - '' means here
+
+
+def interpreter_of(stage: Stage, own: Environment | None, path: Iterable[str] | None = None) -> Interpreter:
+    """The Python of a stage's own environment; where it has none this one, which is to search ``path``.
+
+    Raises:
+        InputError: the environment is not made.
+
+    """
+    if own is not None:
+        return own.interpreter(stage.name, [type(stage).__module__])
+    return this_interpreter(path)
 
 
 def prepare_job(  # noqa: PLR0913 - a job is made of all this
@@ -132,7 +188,9 @@ def prepare_job(  # noqa: PLR0913 - a job is made of all this
         seed=node.seed,
         needed=disk_needed(node),
         env=environment(node.traits, threads),
-        path=import_path(),
+        # An environment of its own finds what it needs by itself.
+        path=import_path() if node.traits.environment is None else (),
+        remotes=resolve.remotes(node),
     )
 
 

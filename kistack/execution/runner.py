@@ -297,11 +297,11 @@ class _Run:
         with storing(self.run_dir, "writing a job file"):
             job.result.unlink(missing_ok=True)
             job.write(file)
-        light = self.resolve.is_light(node)
-        if self._worker is not None and not (light and self._warm):
+        light, python = self.resolve.is_light(node), self.resolve.interpreter(node)
+        if self._worker is not None and not (light and self._warm and self._worker.interpreter == python):
             self._end_worker()
         if self._worker is None:
-            self._worker = Worker(self.run_dir / "logs" / WORKER_LOG)
+            self._worker = Worker(self.run_dir / "logs" / WORKER_LOG, python)
         self._warm = light
         peak = node.estimate.cost("peak_bytes")
         watched = Watched(node.label, node.plugin, file, job.result, job.log, peak)

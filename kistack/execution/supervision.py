@@ -17,6 +17,7 @@ from typing import IO
 from kistack.errors import Cancelled, StepFailed
 from kistack.execution.job import Outcome
 from kistack.execution.meter import TreeUsage, out_of_memory_kills, tree_usage
+from kistack.plugins.environments import Interpreter, this_interpreter
 from kistack.units import format_duration, format_size
 
 #: Bytes moved between two looks that count as a sign of life (a worker's own clock file moves less).
@@ -25,11 +26,6 @@ _BUSY_SHARE = 0.02
 
 #: Beside the logs of the steps: what workers say outside of them.
 WORKER_LOG = "worker.log"
-
-#: Where this kistack lies, which need not be where the interpreter would look. Not told by PYTHONPATH, which would
-#: reach the processes of other environments that a stage may start.
-_HOME = Path(__file__).resolve().parents[2]
-_START = "import sys; sys.path.append(sys.argv[1]); from kistack.execution.worker import main; sys.exit(main([]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +48,26 @@ class Limits:
 class Worker:
     """A worker process in a session of its own, so that a ctrl-C in the terminal reaches the runner alone.
 
+    Args:
+        log: the file that takes what it says outside of steps.
+        interpreter: the Python it runs in (default: the one that runs this).
+
     Raises:
         StepFailed: the system refuses to start it.
 
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, interpreter: Interpreter | None = None) -> None:
+        self.interpreter = interpreter or this_interpreter()
         try:
             with log.open("ab") as errors:
                 self._process = subprocess.Popen(
-                    # -P: a user's folder may hold files with the names of modules.
-                    [sys.executable, "-P", "-c", _START, str(_HOME)],
+                    self.interpreter.command("kistack.execution.worker"),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
-                    # Sets of strings must have one order in every run.
-                    env={**os.environ, "PYTHONHASHSEED": "0"},
+                    env=self.interpreter.variables(),
                 )
         except OSError as error:
             raise StepFailed(

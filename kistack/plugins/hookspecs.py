@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kistack.domain.facts import Profile
     from kistack.domain.records import RunRecord
     from kistack.domain.scenario import Scenario
+    from kistack.plugins.environments import Environment
     from kistack.plugins.stages import Stage
 
 PROJECT = "kistack"
@@ -71,6 +72,11 @@ def kistack_register_profilers() -> Sequence[type[Stage]]:  # type: ignore[empty
 @hookspec
 def kistack_register_sources() -> Sequence[type[Stage]]:  # type: ignore[empty-body]
     """Stages named ``source/…``: where models come from."""
+
+
+@hookspec
+def kistack_register_environments() -> Sequence[Environment]:  # type: ignore[empty-body]
+    """Environments of its own, which stages name in their traits because their dependencies clash with others'."""
 
 
 @hookspec

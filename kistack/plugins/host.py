@@ -20,6 +20,7 @@ import pluggy
 
 from kistack.errors import InputError, KistackError, PluginError
 from kistack.plugins import builtins, hookspecs, patience
+from kistack.plugins.environments import Environment
 from kistack.plugins.loading import Loading, harmless, register
 from kistack.plugins.stages import TECHNIQUES, Settings, Stage, Traits
 
@@ -215,6 +216,17 @@ class Host:
             f"plugin {plugin}: {name}.{what} {fault}",
             f"report it to the plugin's author, or switch it off with {DISABLE_VARIABLE}={plugin}",
         )
+
+    def environments(self) -> list[tuple[str, Environment]]:
+        """Environments that plugins declare, each with its plugin."""
+        found = []
+        for plugin, result in self._each("kistack_register_environments"):
+            for own in result if isinstance(result, Sequence) else [result]:
+                if isinstance(own, Environment):
+                    found.append((plugin, own))
+                else:
+                    self._loading[plugin].errors.append(f"kistack_register_environments: {own!r} is no Environment")
+        return found
 
     def policies(self) -> list[Path]:
         """Policy files that plugins bring."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from kistack.domain.artifacts import Artifact, Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
+from kistack.plugins.environments import Environment
 
 TECHNIQUES = ("retrieve", "distill", "tune", "quantize")
 
@@ -108,9 +109,10 @@ class Traits:
 
     ``before`` / ``after`` / ``excludes``: patterns of stage names (``tune/*``) that must come later / earlier / not at
     all in one line of descent. ``agree``: facets on which two ports must agree, as ``(port, port, facet)``. ``needs``:
-    numbers that must be large enough. ``packages``: importable modules it needs. ``auto``: the composer may put it in.
-    ``opt_in``: runs only where a plan names it: an evaluator that costs a lot or needs settings; a technique's stage
-    that leaves the usual one what ``retrieve+tune`` means, and what is guessed first.
+    numbers that must be large enough. ``packages``: importable modules it needs. ``environment``: where it runs and
+    opens, if its dependencies clash with others'; its ``packages`` and ``libraries`` are then those there. ``auto``:
+    the composer may put it in. ``opt_in``: runs only where a plan names it: an evaluator that costs a lot or needs
+    settings; a technique's stage that leaves the usual one what ``retrieve+tune`` means, and what is guessed first.
     ``metrics``: the names of the numbers that an evaluator leaves; empty where it does not say, and then no metric
     is refused as unknown. ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the
     same numerics class give the same bytes. ``timed``: its result holds timings, so it is never reused across
@@ -125,6 +127,7 @@ class Traits:
     agree: tuple[tuple[str, str, str], ...] = ()
     needs: tuple[Need, ...] = ()
     packages: tuple[str, ...] = ()
+    environment: Environment | None = None
     opens: tuple[Opens, ...] = ()
     auto: bool = False
     opt_in: bool = False

@@ -25,6 +25,10 @@ def doctor_page(found: Diagnosis) -> Page:
     if found.extras:
         rows = tuple((f"{e.distribution}[{e.name}]", e.adds or DASH, ", ".join(e.missing)) for e in found.extras)
         page += [Heading("Extras not installed"), Table(("extra", "adds", "installs"), rows)]
+    if found.environments:
+        page.append(Heading("Environments of plugins"))
+        columns = ("name", "plugins", "state", "folder")
+        page.append(Table(columns, tuple(tuple(own[c] for c in columns) for own in found.environments)))
     if found.variables:
         page += [Heading("Variables that are set"), Paragraph(", ".join(found.variables))]
     return page

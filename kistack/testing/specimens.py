@@ -122,6 +122,8 @@ class Specimens:
         makes = [n for n, o in traits.produces.items() if o.kind == kind and form in {"", o.format}]
         if not makes or traits.network or stage.name == "answer/items":
             return None
+        if traits.environment is not None and not traits.environment.is_made:
+            return None
         try:
             given = {n: (self.for_port(p),) for n, p in traits.consumes.items() if not p.optional}
         except NoSpecimen:

@@ -16,6 +16,7 @@ from kistack.domain.records import Estimate
 from kistack.errors import PluginError
 from kistack.execution.job import reference_of
 from kistack.plugins import builtins, patience
+from kistack.plugins.environments import Environment
 from kistack.plugins.host import Host, load_host
 from kistack.plugins.stages import Stage, Traits
 from kistack.storage.hashing import digest_of, survey
@@ -112,6 +113,20 @@ class Subject:
             return self.stage.traits(settings)
         except Exception as error:
             raise Skip(f"its traits cannot be asked for: {error}") from error
+
+    @property
+    def environment(self) -> Environment | None:
+        """Its own environment; None where it has none, or where its traits cannot be asked for."""
+        try:
+            found: Environment | None = getattr(self.traits, "environment", None)
+        except Skip:
+            return None
+        return found
+
+    def need_environment(self) -> None:
+        """Skip what cannot be tried without its environment, where that is not made."""
+        if self.environment is not None and not self.environment.is_made:
+            raise Skip(f"see environment: {self.environment.name} is not made")
 
     @property
     def label(self) -> str:
@@ -262,6 +277,7 @@ class Subject:
     def attempt(self, *asked: Asked, die: float | None = None) -> list[Tried]:
         """Runs in one process of their own."""
         name = self.plugin.name if self.plugin else "?"
+        self.need_environment()
         return attempt(self.root / "runs", asked, name, seconds=LONGEST_SECONDS, die=die)
 
     def asked(self, label: str, **changes: Any) -> Asked:
@@ -349,6 +365,7 @@ class Subject:
     @cached_property
     def opened(self) -> dict[str, dict[str, Any]]:
         """What came of opening, per format: what ``Audition`` tried, and what was noted meanwhile."""
+        self.need_environment()
         found = {}
         for opens in self.traits.opens:
             for form in opens.format.split("|"):

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +14,10 @@ from typing import Any
 
 from kistack.domain.artifacts import Artifact, Opener
 from kistack.execution.events import read_events
-from kistack.execution.job import Job, Outcome, reference_of
-from kistack.execution.preparation import environment, import_path
+from kistack.execution.job import Job, Outcome, Remote, load_stage, reference_of
+from kistack.execution.preparation import environment, import_path, interpreter_of
+from kistack.plugins.environments import Environment
 from kistack.plugins.stages import Stage
-
-_HOME = Path(__file__).resolve().parents[2]
-_START = (
-    "import sys; sys.path.append(sys.argv[1]); from kistack.testing.observer import main; sys.exit(main(sys.argv[2:]))"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,11 @@ def attempt(
 ) -> list[Tried]:
     """Run what is asked, one after the other in one process that has ``seconds`` for all of it.
 
-    With ``die`` the process is killed after so many seconds.
+    With ``die`` the process is killed after so many seconds. All of it runs in the environment of the first stage.
+
+    Raises:
+        InputError: an environment of a stage's own is not made.
+
     """
     root.mkdir(parents=True, exist_ok=True)
     files = [_prepare(root, one, plugin) for one in asked]
@@ -82,16 +81,19 @@ def attempt(
     for place in places.values():
         place.mkdir(exist_ok=True)
     options = [] if die is None else ["--die", str(die)]
-    # -P: the folder it starts in is not searched for modules.
-    command = [sys.executable, "-P", "-c", _START, str(_HOME), str(report), *options, *(str(f) for f in files)]
-    ended = _run(command, root / f"{asked[0].label}.process.log", places, seconds)
+    own = asked[0].stage.traits(asked[0].settings).environment
+    python = interpreter_of(asked[0].stage, own)
+    command = python.command("kistack.testing.observer", str(report), *options, *(str(f) for f in files))
+    ended = _run(command, python.variables(), root / f"{asked[0].label}.process.log", places, seconds)
     noted = _noted(report)
     strays = report.with_suffix(".strays")
     came_back = strays.read_text().split() if strays.exists() else []
     return [_tried(Job.read(f), noted, came_back, places, ended) for f in files]
 
 
-def _run(command: Sequence[str], log: Path, places: Mapping[str, Path], seconds: float) -> str:
+def _run(
+    command: Sequence[str], variables: Mapping[str, str], log: Path, places: Mapping[str, Path], seconds: float
+) -> str:
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -100,7 +102,7 @@ def _run(command: Sequence[str], log: Path, places: Mapping[str, Path], seconds:
             stderr=output,
             cwd=places["cwd"],
             start_new_session=True,
-            env={**os.environ, "PYTHONHASHSEED": "0", "TMPDIR": str(places["tmp"])},
+            env={**variables, "TMPDIR": str(places["tmp"])},
         )
         try:
             code = process.wait(seconds)
@@ -141,10 +143,26 @@ def _prepare(root: Path, asked: Asked, plugin: str) -> Path:
         lock=scratch.with_name(scratch.name + ".lock"),
         seed=asked.seed,
         env=environment(traits, threads=1),
-        path=import_path(),
+        path=import_path() if traits.environment is None else (),
+        remotes=_remotes(openers, traits.environment, plugin),
     )
     job.write(folder / "job.json")
     return folder / "job.json"
+
+
+def _remotes(openers: Mapping[str, Opener], own: Environment | None, plugin: str) -> dict[str, Remote]:
+    """The ports that are opened in another environment than ``own``."""
+    found = {}
+    for port, opener in openers.items():
+        try:
+            stage = load_stage(opener.stage)
+            environment = stage.traits(stage.Settings.model_validate(dict(opener.settings))).environment
+        except Exception:  # noqa: BLE001, S112 - a plugin may raise anything; the run will tell
+            continue
+        if environment != own:
+            python = interpreter_of(stage, environment, import_path())
+            found[port] = Remote.of(stage, plugin, python)
+    return found
 
 
 def _noted(report: Path) -> dict[str, dict[str, Any]]:

@@ -64,14 +64,14 @@ def faults(line):
     words = words_of(line)[1:]
     while words and words[0] in OWN:
         words = words[1:]
-    groups = {name.split()[1] for name in commands if len(name.split()) == 3}
-    if not words or (words[0] in groups and len(words) == 1):
+    if not words or words[0] in {"COMMAND", "X"}:  # "kistack --quiet …": any command
         return []
-    name = " ".join(["kistack", *words[: 2 if words[0] in groups else 1]])
-    if words[0] in {"COMMAND", "X"}:  # "kistack --quiet …": any command
-        return []
-    if name not in commands:
-        return [f"no command {name!r} in {line!r}"]
+    named_so_far = [" ".join(["kistack", *words[:size]]) for size in (3, 2, 1)]
+    name = next((n for n in named_so_far if n in commands), "")
+    if not name and any(c.startswith(f"kistack {' '.join(words)} ") for c in commands):
+        return []  # a group of commands
+    if not name:
+        return [f"no command {named_so_far[0]!r} in {line!r}"]
     shown = [w.strip("[]").partition("=")[0] for w in words if w.strip("[]").startswith("-") and w.strip("[]") != "-"]
     return [f"{name} has no {flag}" for flag in shown if flag not in flags(commands[name])]
 

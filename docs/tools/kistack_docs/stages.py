@@ -106,6 +106,8 @@ def _flags(traits: Traits | None) -> list[str]:
         "network": "It talks to other machines.",
     }
     found = [text for name, text in said.items() if getattr(traits, name)]
+    if traits.environment is not None:
+        found.append(f"Runs in an environment of its own: {code(traits.environment.remedy)}.")
     if not traits.deterministic:
         found.append("Its bytes may differ from run to run.")
     orders = {"before": "must come before", "after": "must come after", "excludes": "excludes"}

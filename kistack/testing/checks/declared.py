@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from importlib import metadata
 
+from kistack.composition.keys import library_version
 from kistack.errors import PluginError
 from kistack.plugins import API_VERSION
 from kistack.plugins.loading import API_ATTRIBUTE, api_fault
@@ -139,13 +139,12 @@ def versioned(subject: Subject) -> None:
         raise Fault(f"its version is {subject.stage.version!r}", "version is a text that is raised when results change")
     if isinstance(subject.stage.libraries, str):
         raise Fault("its libraries are one text", "libraries is a tuple of names of distributions")
+    subject.need_environment()
     for library in subject.stage.libraries:
-        try:
-            metadata.version(library)
-        except metadata.PackageNotFoundError:
+        if not library_version(library, subject.environment):
             raise Fault(
                 f"its library {library!r} is not an installed distribution", "name it as pip does, and depend on it"
-            ) from None
+            )
 
 
 @check("stateless", "keeps nothing on itself between calls")

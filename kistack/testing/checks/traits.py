@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import importlib.util
 import re
 from collections.abc import Iterator
 
+from kistack.composition.workbench import is_installed
 from kistack.domain.artifacts import FACETS
 from kistack.plugins.stages import Traits
 from kistack.testing.findings import Fault, Skip, check
@@ -85,13 +85,26 @@ def traits_under_suggestions(subject: Subject) -> None:
 @check("packages", "names the packages it needs, and they are here")
 def packages(subject: Subject) -> None:
     """``packages`` are importable modules: where one is missing a plan is refused before it starts, not in a worker."""
+    subject.need_environment()
+    sites = subject.environment.sites if subject.environment is not None else ()
     for package in subject.traits.packages:
-        try:
-            found = importlib.util.find_spec(package)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
+        if not is_installed(package, sites):
             raise Fault(f"package {package!r} cannot be imported", "name the module, and depend on its distribution")
+
+
+@check("environment", "registers the environment that its traits name, and it is made")
+def environment(subject: Subject) -> None:
+    """Only ``kistack plugins env create`` makes it; until then the stage can neither run nor be opened."""
+    own = subject.environment
+    if own is None:
+        raise Skip("it runs where kistack is installed")
+    if own not in [known for _, known in subject.alone.environments()]:
+        raise Fault(
+            f"its traits name environment {own.name!r}, which its plugin does not register",
+            "return it from kistack_register_environments",
+        )
+    if not own.is_made:
+        raise Fault(f"its environment {own.name!r} is not made", own.remedy)
 
 
 @check("order-honest", "does not exclude itself, and comes neither before nor after itself")
