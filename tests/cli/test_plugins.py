@@ -40,7 +40,7 @@ def test_every_stage_is_checked_and_faults_are_told_with_their_remedy(checked, c
     assert checked == ["answer/items", "pairs/passages", "select/documents", "select/pairs"]
     assert "run hangs" in said.out
     assert "bound every wait" in said.out
-    assert "pairs/passages do not keep the contract" in said.err
+    assert "pairs/passages does not keep the contract" in said.err
 
 
 def test_one_stage_as_json(checked, capsys):
