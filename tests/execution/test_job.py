@@ -33,7 +33,7 @@ def job(tmp_path, **more):
         "env": {"A": "1"},
         "path": ("/x",),
         "remotes": {
-            "text": Remote("chore/read (plugin c)", "chores:Reader", Interpreter("python", ("/y",), apart=True))
+            "text": Remote("x (plugin c)", "chores:Reader", Interpreter("python", ("/y",), apart=True))
         },
     }
     return Job(**{**files, **settings, **more})
