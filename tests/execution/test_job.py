@@ -32,9 +32,7 @@ def job(tmp_path, **more):
         "seed": 3,
         "env": {"A": "1"},
         "path": ("/x",),
-        "remotes": {
-            "text": Remote("x (plugin c)", "chores:Reader", Interpreter("python", ("/y",), apart=True))
-        },
+        "remotes": {"text": Remote("x (plugin c)", "chores:Reader", Interpreter("python", ("/y",), apart=True))},
     }
     return Job(**{**files, **settings, **more})
 

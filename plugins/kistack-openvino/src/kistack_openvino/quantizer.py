@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -95,6 +97,11 @@ class OpenvinoQuantizer(Stage):
             StepFailed: nothing was saved, or the answers changed more than the kind may.
 
         """
+        # NNCF takes standard output for its log.
+        with contextlib.redirect_stdout(sys.stderr):
+            return self._run(settings, ctx)
+
+    def _run(self, settings: QuantizerSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         from kistack_openvino.comparing import compare
         from kistack_openvino.writing import write
 
