@@ -224,8 +224,10 @@ def _notes(host: Host, store: Health) -> Iterator[str]:
 def _environments(host: Host) -> Iterator[dict[str, str]]:
     for found in declared(host):
         own = found.environment
-        state = "ready" if own.is_made else f"not made: {own.remedy}"
-        yield {"name": own.name, "plugins": ", ".join(found.plugins), "state": state, "folder": str(own.folder)}
+        ready = own.is_made
+        state = "ready" if ready else f"not made: {own.remedy}"
+        folder = str(own.folder) if ready else ""
+        yield {"name": own.name, "plugins": ", ".join(found.plugins), "state": state, "folder": folder}
 
 
 # --- secrets

@@ -25,17 +25,17 @@ def environments_list(*, as_json: JsonOption = False) -> None:
 
     rows: list[dict[str, Any]] = []
     for found in declared(host()):
-        own = found.environment
+        own, ready = found.environment, found.environment.is_made
         rows.append(
             {
                 "name": own.name,
                 "plugins": list(found.plugins),
                 "stages": list(found.stages),
-                "ready": own.is_made,
-                "bytes": size_of(own.folder) if own.is_made else 0,
-                "folder": str(own.folder),
+                "ready": ready,
+                "bytes": size_of(own.folder) if ready else 0,
+                "folder": str(own.folder) if ready else "",
                 "lock": str(own.lock),
-                "remedy": "" if own.is_made else own.remedy,
+                "remedy": "" if ready else own.remedy,
             }
         )
     current = {row["folder"] for row in rows}

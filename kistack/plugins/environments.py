@@ -121,8 +121,11 @@ class Environment:
 
     @property
     def is_made(self) -> bool:
-        """Whether it is there, and whole."""
-        return (self.folder / RECORD_FILE).is_file()
+        """Whether it is there, and whole; one whose lock file cannot be read is not."""
+        try:
+            return (self.folder / RECORD_FILE).is_file()
+        except PluginError:
+            return False
 
     @property
     def remedy(self) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 #: What starts pip for another interpreter; the interpreter and pip's own arguments follow.
 PIP = (sys.executable, "-m", "pip", "--python")
 _INSTALL = ("install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+#: Before the name of an environment, a dot and what tells it from others: names have no dots.
 _MAKING = ".making-"
 _LAST_LINES = 40
 #: Words of pip's when the index cannot be reached.
@@ -123,11 +124,11 @@ def create(
     lock = FileLock(root / f".{environment.name}.lock")
     with _alone(lock, notify):
         # Nobody else is making it now: these were left by who was killed.
-        for left in root.glob(f"{_MAKING}{environment.name}-*"):
+        for left in root.glob(f"{_MAKING}{environment.name}.*"):
             shutil.rmtree(left, ignore_errors=True)
         if environment.is_made:
             return environment.folder
-        making = Path(tempfile.mkdtemp(dir=root, prefix=f"{_MAKING}{environment.name}-"))
+        making = Path(tempfile.mkdtemp(dir=root, prefix=f"{_MAKING}{environment.name}."))
         try:
             _make(environment, making, modules, notify, pip or PIP)
             if environment.folder.exists():
@@ -251,7 +252,7 @@ def remove(name: str) -> list[Path]:
         raise InputError(f"there is no environment {name!r} to remove", "see: kistack plugins env list")
     for folder in folders:
         # First out of the way, so that nobody takes half of one for a whole.
-        gone = folder.with_name(f"{_MAKING}{folder.name}")
+        gone = folder.with_name(f"{_MAKING}{name}.{folder.name}")
         folder.rename(gone)
         shutil.rmtree(gone)
     return folders

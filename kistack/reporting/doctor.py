@@ -28,7 +28,7 @@ def doctor_page(found: Diagnosis) -> Page:
     if found.environments:
         page.append(Heading("Environments of plugins"))
         columns = ("name", "plugins", "state", "folder")
-        page.append(Table(columns, tuple(tuple(own[c] for c in columns) for own in found.environments)))
+        page.append(Table(columns, tuple(tuple(own[c] or DASH for c in columns) for own in found.environments)))
     if found.variables:
         page += [Heading("Variables that are set"), Paragraph(", ".join(found.variables))]
     return page

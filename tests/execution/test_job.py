@@ -12,7 +12,8 @@ from kistack.errors import (
     StepFailed,
     StoreError,
 )
-from kistack.execution.job import Job, Outcome, error_from_json, error_to_json, load_stage, reference_of
+from kistack.execution.job import Job, Outcome, Remote, error_from_json, error_to_json, load_stage, reference_of
+from kistack.plugins.environments import Interpreter
 
 
 def job(tmp_path, **more):
@@ -31,6 +32,7 @@ def job(tmp_path, **more):
         "seed": 3,
         "env": {"A": "1"},
         "path": ("/x",),
+        "remotes": {"text": Remote("x (plugin c)", "chores:Reader", Interpreter("python", ("/y",), apart=True))},
     }
     return Job(**{**files, **settings, **more})
 

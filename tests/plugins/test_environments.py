@@ -93,9 +93,12 @@ def test_a_name_that_is_none_is_refused(name):
 
 
 def test_without_its_lock_file_it_is_the_plugins_fault(tmp_path):
+    found = Environment("apart", tmp_path / "none.txt")
     with pytest.raises(PluginError, match="its lock file") as caught:
-        _ = Environment("apart", tmp_path / "none.txt").is_made
+        _ = found.folder
     assert caught.value.hint == "reinstall the plugin"
+    # Lists of plugins must go on without it.
+    assert not found.is_made
 
 
 def test_half_an_environment_is_none(tmp_path):

@@ -131,7 +131,7 @@ def test_what_a_kill_left_is_removed_the_next_time(own, tmp_path):
     try:
         while "busy" not in maker.stdout.readline():
             pass
-        assert [n for n in left() if n.startswith(".making-apart-")]
+        assert [n for n in left() if n.startswith(".making-apart.")]
     finally:
         os.killpg(maker.pid, signal.SIGKILL)
         maker.wait()
@@ -139,6 +139,13 @@ def test_what_a_kill_left_is_removed_the_next_time(own, tmp_path):
     assert not own.is_made
     create(own, pip=fake_pip(tmp_path / "pip"))
     assert left() == {"apart.log", own.folder.name}
+
+
+def test_one_that_is_being_made_under_a_longer_name_is_left_alone(own, tmp_path):
+    others = environments_folder() / ".making-apart-too.abc"
+    others.mkdir(parents=True)
+    create(own, pip=fake_pip(tmp_path / "pip"))
+    assert others.is_dir()
 
 
 def test_two_at_once_make_one(own, tmp_path):

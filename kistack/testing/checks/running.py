@@ -17,7 +17,9 @@ _SILENT_SECONDS = 20.0
 #: Shares of the time of a run after which it is killed, until one comes before its end.
 _KILLED_AT = (0.6, 0.25)
 _LEFTOVERS = re.compile(r"(\.tmp|\.temp|\.part|\.partial|\.new|\.bak|\.swp|\.lock|\.incomplete|~)$|^(tmp|\.nfs)")
-_PICKLES = re.compile(r"\.(pkl|pickle|pt|pth|bin|joblib|ckpt)$")
+_PICKLES = re.compile(r"\.(pkl|pickle|pt|pth|joblib|ckpt)$")
+#: A file of that name may hold anything; the archives of pickles that torch wrote there begin like this.
+_ARCHIVED = (".bin", b"PK")
 #: First bytes of pickles of protocols 2 to 5, and how those that torch saves begin.
 _PICKLE_STARTS = tuple(bytes([0x80, n]) for n in range(2, 6))
 
@@ -104,7 +106,8 @@ def no_pickle(subject: Subject) -> None:
         for path, file in walk(subject.done.outs[name]):
             with file.open("rb") as opened:
                 start = opened.read(2)
-            if _PICKLES.search(path) or start in _PICKLE_STARTS:
+            archived = path.endswith(_ARCHIVED[0]) and start == _ARCHIVED[1]
+            if _PICKLES.search(path) or archived or start in _PICKLE_STARTS:
                 raise Fault(f"{name}: {path} is a pickle", "write safetensors, JSON or your runtime's own format")
     if subject.done.pickles:
         raise Fault(f"it unpickles {subject.done.pickles[0]}", "read safetensors, JSON or your runtime's own format")

@@ -19,6 +19,13 @@ def environment(pytestconfig):
         yield
 
 
-@pytest.mark.parametrize("stage", ["quantize/openvino", "runtime/openvino"])
-def test_it_keeps_the_contract(stage):
-    check_stage(stage, plugin=hooks)
+def test_the_quantizer_keeps_the_contract():
+    check_stage(
+        "quantize/openvino",
+        plugin=hooks,
+        expected={"smaller": "the graph, about 0.4 MB whatever the model, outweighs the weights of the tiny llama"},
+    )
+
+
+def test_the_runtime_keeps_the_contract():
+    check_stage("runtime/openvino", plugin=hooks)

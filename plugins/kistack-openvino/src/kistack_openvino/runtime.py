@@ -16,14 +16,18 @@ from kistack_openvino.settings import RuntimeSettings
 
 MODEL_FILE = "openvino_model.xml"
 
-#: Memory of the process before it loads a model, and multiples of the weights that it then holds. Measured.
-_LIBRARY_BYTES, _COPIES = 0.75e9, 2.0
-#: Share of the matrix product that a prompt reaches, and seconds per layer and token around the kernels. Measured.
-_PREFILL, _LAYER_SECONDS = 0.5, 0.35e-3
+#: Memory of the process before it loads a model, and multiples of the files that it then holds. Measured: 425 MB, then
+#: 603 MB with 141 MB of files.
+_LIBRARY_BYTES, _COPIES = 0.43e9, 1.3
+#: Bytes of logits held at once: the model gives those of every prompt token, and they are copied once.
+_LOGITS_BYTES = 2 * 256e6
+#: Share of the matrix product that a prompt reaches, and seconds per layer and token around the kernels. Measured: 980
+#: prompt tokens and 49 new ones a second where llama.cpp reads 430 and writes 112 (2 cores, 134.5 M parameters).
+_PREFILL, _LAYER_SECONDS = 0.6, 0.38e-3
 #: Bytes of a number in the cache.
 _CACHE_BYTES = {"int8": 1.0, "fp16": 2.0}
 #: Seconds per weight in four bits that is unpacked for a single answer, by core. Measured: 8 tokens/s, where eight
-#: bits give 49, on 2 cores with 134.5 M parameters (docs/log.md).
+#: bits give 49.
 _UNPACK_SECONDS = 1.5e-9
 
 
@@ -67,7 +71,7 @@ class OpenvinoRuntime(Stage):
         step = max(token, layers + at_once * costs.prefill_seconds(artifact, 1, here, precision, _PREFILL))
         latency = at_once * prompt + load.new_tokens * step
         cache = costs.kv_cache_bytes(artifact, tokens, at_once, width)
-        logits = 4 * artifact.fact("vocab") * at_once * load.prompt_tokens
+        logits = min(_LOGITS_BYTES, 2 * 4 * artifact.fact("vocab") * at_once * load.prompt_tokens)
         peak = _LIBRARY_BYTES + _COPIES * weights + cache + logits
         return Estimate(
             costs={

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kistack_torch.models import load_tokenizer
-from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
 
 from kistack.errors import ModelError
+from kistack_openvino.runtime import MODEL_FILE
 from kistack_openvino.settings import QuantizerSettings
 
 #: Names under which licence texts lie beside a model.
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE", "USE_POLICY.md")
 _WEIGHTS = "openvino_model.bin"
+#: A layer of the graph with a name that OpenVINO made up, and the name of the whole.
+_COUNTED = re.compile(r'(<layer id="(\d+)" name=")([A-Za-z]+)_\d+(")')
+_NET = re.compile(r'(<net name=")[^"]*(")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ def write(source: Path, out: Path, settings: QuantizerSettings) -> Written:
     model = _converted(source, settings)
     params = _parameters(source)
     model.save_pretrained(out)
+    graph = out / MODEL_FILE
+    graph.write_text(numbered(graph.read_text(encoding="utf-8")), encoding="utf-8")
     tokenizer.save_pretrained(out)
     for name in LICENCE_FILES:
         if (source / name).is_file():
@@ -51,7 +57,15 @@ def write(source: Path, out: Path, settings: QuantizerSettings) -> Written:
     )
 
 
+def numbered(graph: str) -> str:
+    """A graph whose nodes are not named by how many the process had made before: the same model, the same bytes."""
+    named = _COUNTED.sub(r"\1\3_\2\4", graph)
+    return _NET.sub(r"\1model\2", named, count=1)
+
+
 def _converted(source: Path, settings: QuantizerSettings) -> Any:
+    from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
+
     if not any(source.glob("*.safetensors")):
         raise ModelError(f"{source}: holds no *.safetensors", "save the model with transformers' save_pretrained")
     kind = settings.spec
