@@ -73,7 +73,7 @@ class OpenvinoQuantizer(Stage):
 
     def estimate(self, settings: QuantizerSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """Tracing and compressing run over all weights; the check answers a few prompts in fp32 and in the new kind."""
-        model, here = inputs["model"], costs.machine(profile)
+        model, here = inputs["model"], costs.machine(profile, processor=True)
         params = model.fact("params")
         weights = _weight_bytes(model, settings)
         reading = costs.prefill_seconds(model, _PROBE_TOKENS + _ANSWER_TOKENS, here, "fp32")

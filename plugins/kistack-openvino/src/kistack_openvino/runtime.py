@@ -57,7 +57,7 @@ class OpenvinoRuntime(Stage):
 
         More questions than ``batch`` wait for their turn.
         """
-        here = costs.machine(profile, "serving")
+        here = costs.machine(profile, "serving", processor=True)
         at_once = max(1, min(load.concurrency, settings.batch))
         precision = artifact.facets.get("precision", "int8")
         weights = artifact.fact("bytes") or costs.model_bytes(artifact, precision)
