@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kistack.domain.advice import Candidate, Recommendation
@@ -26,26 +27,28 @@ _LIFTED = ("flips", "alternatives", "what_if", "what_must_change")
 def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
     """The recommendation; ``every`` shows all candidates instead of the first of each kind."""
     page: list[Block] = [Heading("Recommendation", 1), *what_if_blocks(advice)]
-    kept, several = advice.kept, _several(advice.candidates)
+    kept, usual = advice.kept, _usual(advice.candidates)
     if not kept:
         page.append(Paragraph("No combination keeps the limits."))
         page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
     else:
         best = kept[0]
-        page.append(Paragraph(f"Run {_label(best, several)}: {_quality(best)} expected, {_costs(best)}."))
+        page.append(Paragraph(f"Run {_label(best, usual)}: {_quality(best)} expected, {_costs(best)}."))
+        if taken := [step.use for step in best.plan.steps if step.kind in usual]:
+            page.append(Paragraph(f"Where several stages do a technique, it takes {', '.join(taken)}."))
         page += [Heading("Why"), Bullets(tuple(_reasons(best)))]
         if len(kept) > 1:
-            page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept), several))]
+            page += [Heading("Runner-up"), Paragraph(_runner_up(best, _rival(kept), usual))]
             page += [Paragraph(text) for text in (sureness(advice),) if text]
         page += [*alternative_blocks(advice), *flip_blocks(advice), *inverse_blocks(advice)]
-        page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept, several)[:_SHOWN], several)]
+        page += [Heading("Candidates"), _candidates(kept if every else _distinct(kept, usual)[:_SHOWN], usual)]
     if advice.rejected:
         # A combination that is kept with other settings is not a rejected one to a reader.
-        names = {_label(c, several) for c in kept}
-        others = (c for c in _distinct(advice.rejected, several) if _label(c, several) not in names)
+        names = {_label(c, usual) for c in kept}
+        others = (c for c in _distinct(advice.rejected, usual) if _label(c, usual) not in names)
         rejected = advice.rejected if every else tuple(others)
         rows = tuple(
-            (_label(c, several), r.limit, r.needs, r.allowed, r.admits)
+            (_label(c, usual), r.limit, r.needs, r.allowed, r.admits)
             for c in rejected
             for r in c.rejections[: 9 if every else 1]
         )
@@ -56,25 +59,29 @@ def advice_page(advice: Recommendation, *, every: bool = False) -> Page:
     return page
 
 
-def _several(candidates: tuple[Candidate, ...]) -> frozenset[str]:
-    """The techniques that more than one stage does among these candidates."""
-    uses = {step.use for c in candidates for step in c.plan.steps}
-    kinds = [use.partition("/")[0] for use in uses]
-    return frozenset(kind for kind in kinds if kinds.count(kind) > 1)
+def _usual(candidates: tuple[Candidate, ...]) -> dict[str, str]:
+    """The stage that the first candidate takes for each technique that several stages do."""
+    uses: dict[str, list[str]] = {}
+    for step in (step for c in candidates for step in c.plan.steps):
+        known = uses.setdefault(step.kind, [])
+        if step.use not in known:
+            known.append(step.use)
+    return {kind: known[0] for kind, known in uses.items() if len(known) > 1}
 
 
-def _label(c: Candidate, several: frozenset[str]) -> str:
-    """The techniques of a candidate, each with its stage where ``several`` do it."""
-    stages = {step.kind: step.use.partition("/")[2] for step in c.plan.steps}
-    named = [f"{t} ({stages[t]})" if t in several and t in stages else t for t in c.plan.techniques]
+def _label(c: Candidate, usual: Mapping[str, str]) -> str:
+    """The techniques of a candidate, each with its stage where it is another than the first candidate's."""
+    stages = {step.kind: step.use for step in c.plan.steps}
+    others = {kind for kind, use in usual.items() if stages.get(kind, use) != use}
+    named = [f"{t} ({stages[t].partition('/')[2]})" if t in others else t for t in c.plan.techniques]
     return "+".join(named) or c.name
 
 
-def _distinct(candidates: tuple[Candidate, ...], several: frozenset[str]) -> tuple[Candidate, ...]:
+def _distinct(candidates: tuple[Candidate, ...], usual: Mapping[str, str]) -> tuple[Candidate, ...]:
     """The first candidate of each set of techniques, done by the same stages."""
     first: dict[str, Candidate] = {}
     for candidate in candidates:
-        first.setdefault(_label(candidate, several), candidate)
+        first.setdefault(_label(candidate, usual), candidate)
     return tuple(first.values())
 
 
@@ -123,10 +130,10 @@ def _against(points: float) -> str:
     return f"gains {points:+.0f} points" if points > 0 else f"loses {-points:.0f} points"
 
 
-def _runner_up(best: Candidate, second: Candidate, several: frozenset[str]) -> str:
+def _runner_up(best: Candidate, second: Candidate, usual: Mapping[str, str]) -> str:
     gap = best.quality - second.quality
     e, f = best.estimate, second.estimate
-    one, two = _label(best, several), _label(second, several)
+    one, two = _label(best, usual), _label(second, usual)
     given = f"{two}: {_quality(second)}, {_costs(second)}. Against it {one} {_against(gap)}"
     changes = []
     for name, unit, what in (
@@ -140,10 +147,10 @@ def _runner_up(best: Candidate, second: Candidate, several: frozenset[str]) -> s
     return given + (f" and takes {', '.join(changes)}." if changes else ".")
 
 
-def _candidates(candidates: tuple[Candidate, ...], several: frozenset[str]) -> Table:
+def _candidates(candidates: tuple[Candidate, ...], usual: Mapping[str, str]) -> Table:
     rows = tuple(
         (
-            _label(c, several),
+            _label(c, usual),
             f"{c.quality:.0f}",
             f"{c.low:.0f} to {c.high:.0f}",
             shown(c.estimate.cost("serving_peak_bytes"), "B"),

@@ -29,6 +29,8 @@ from kistack.reporting.doctor import doctor_page
 from kistack.reporting.markdown import render
 from kistack.testing import ConformanceError, check_stage
 
+#: Each makes an environment, or runs plans in workers of one: seconds a test.
+pytestmark = pytest.mark.system
 REMEDY = "kistack plugins env create apart"
 PLAN = Plan(steps=(Step(use="retrieve/toy"), Step(use="quantize/apart")))
 

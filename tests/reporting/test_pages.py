@@ -55,9 +55,11 @@ def test_stages_are_named_where_several_do_a_technique(advice):
         Plan(steps=(Step(use="retrieve/trigram"), Step(use="tune/x"))), Estimate({"seconds": 300.0}), 82, 77, 87
     )
     text = as_text(advice_page(Recommendation((other, *advice.candidates), "d")), 160)
-    assert "Run retrieve (trigram)+tune: 82 points" in text
-    assert "retrieve (x)+tune" in text
+    assert "Run retrieve+tune: 82 points" in text
+    assert "Where several stages do a technique, it takes retrieve/trigram." in text
+    assert "\n  retrieve (x)+tune " in text
     assert "\n  retrieve (x) " in text
+    assert "retrieve (trigram)" not in text
     assert "tune (" not in text
 
 

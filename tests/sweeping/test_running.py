@@ -20,6 +20,8 @@ from kistack.sweeping.running import Running, finished, run_sweep
 from kistack.sweeping.selection import SMALLEST, Request, select
 from kistack.sweeping.summary import sharing, sweep_document
 
+#: Each sweep runs real plans in workers: seconds a test.
+pytestmark = pytest.mark.system
 FEW = Request(("nothing", "retrieve", "tune", "retrieve+tune"), settings="same")
 
 

@@ -11,6 +11,8 @@ from kistack.reporting.staleness import staleness_page
 from kistack.sweeping.drift import earlier
 from kistack.sweeping.staleness import run_staleness
 
+#: Each runs real plans in workers: seconds a test.
+pytestmark = pytest.mark.system
 SCENARIO = """\
 schema: 1
 name: toy-desk
