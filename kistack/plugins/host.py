@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
@@ -194,12 +195,13 @@ class Host:
     def guard(self, name: str, what: str, call: Callable[[], Any]) -> Any:
         """Call into a stage; anything but kistack's own errors arrives as PluginError with the plugin's name.
 
-        A call that does not come back is given up, once: the stage is not asked the same again.
+        What a stage does not come back with when it is asked about itself (``patience.PURE``) is given up, once: it is
+        not asked the same again.
         """
         if (name, what) in self._given_up:
             raise self.fault(name, what, patience.unanswered())
         try:
-            with harmless(), patience.within(patience.CALL_SECONDS):
+            with harmless(), patience.within(patience.CALL_SECONDS) if what in patience.PURE else nullcontext():
                 return call()
         except KistackError:
             raise

@@ -11,8 +11,10 @@ from typing import Any
 
 #: A plugin that has not been imported after so many seconds is set aside: nobody waits for it at every command.
 IMPORT_SECONDS = 20.0
-#: What a stage says of itself (its traits, its estimate) is due within milliseconds; so long it is waited for once.
+#: What a stage says of itself is due within milliseconds; so long it is waited for once.
 CALL_SECONDS = 10.0
+#: The methods by which it does. Opening a model and running take as long as they take.
+PURE = ("traits", "suggest", "resolve", "estimate", "serving")
 
 
 class TooLong(BaseException):

@@ -187,6 +187,13 @@ def test_a_stage_that_never_answers_is_waited_for_once(monkeypatch):
     assert host.guard("tune/toy", "traits", lambda: 7) == 7
 
 
+def test_what_opens_or_measures_is_waited_for_as_long_as_it_takes(monkeypatch):
+    monkeypatch.setattr(patience, "CALL_SECONDS", 0.05)
+    host = host_with(toys=toys)
+    for what in ("open", "run"):
+        assert host.guard("tune/toy", what, lambda what=what: time.sleep(0.2) or what) == what
+
+
 def test_openers_are_found_by_format_and_ability():
     host = host_with(toys=toys)
     assert [s.name for s in host.openers("model", "toyq")] == ["runtime/toyq"]

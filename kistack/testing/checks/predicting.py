@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from kistack.domain.artifacts import Type
 from kistack.domain.facts import Profile
 from kistack.domain.records import COST_UNITS, Estimate
+from kistack.plugins import patience
 from kistack.plugins.stages import Load
 from kistack.testing.findings import Fault, Skip, check
 from kistack.testing.lightness import as_json
@@ -16,7 +17,6 @@ from kistack.testing.subject import Subject
 
 #: Longest that a call of a pure method may take: 16 combinations times all suggestions are judged in two seconds.
 CALL_SECONDS = 0.02
-_PURE = ("traits", "suggest", "resolve", "estimate", "serving")
 #: What doubles with its input; the rest (tokens per item, passages per question) stays as it is.
 _GROWING = ("count", "tokens", "bytes", "params")
 
@@ -80,7 +80,7 @@ def estimate_pure(subject: Subject) -> None:
 @check("estimate-same-everywhere", "gives the same answers in another process")
 def estimate_same_everywhere(subject: Subject) -> None:
     """Keys and advice are computed in many processes, with other hash seeds: the order of a set must not show."""
-    for name in _PURE:
+    for name in patience.PURE:
         here, there = subject.calls[name], subject.light.get("calls", {}).get(name)
         if there is None:
             raise Skip("see light-import")
@@ -102,7 +102,7 @@ def estimate_light(subject: Subject) -> None:
 @check("estimate-fast", "answers within 20 milliseconds")
 def estimate_fast(subject: Subject) -> None:
     """The quickest of several calls counts, here or in a fresh process."""
-    for name in _PURE:
+    for name in patience.PURE:
         here, there = subject.calls[name], subject.light.get("calls", {}).get(name, {})
         seconds = min(here.get("seconds", math.inf), there.get("seconds", math.inf))
         if math.isfinite(seconds) and seconds > CALL_SECONDS:
