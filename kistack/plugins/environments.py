@@ -146,6 +146,10 @@ class Environment:
         """What is wrong and what to do where a stage needs it and it is not made."""
         return f"{stage} needs its environment {self.name!r}, which is not made yet", self.remedy
 
+    def linked_packages(self, modules: Iterable[str]) -> set[str]:
+        """The packages of kistack and plugins that reach it by links, where stages of these modules run."""
+        return {"kistack", *self.packages, *(m.partition(".")[0] for m in modules)}
+
     def version(self, distribution: str) -> str:
         """Version of a distribution in it, empty where it is missing."""
         return _version(distribution, self.sites)
@@ -164,8 +168,7 @@ class Environment:
         """
         if not self.is_made:
             raise InputError(*self.lack(stage))
-        names = {"kistack", *self.packages, *(m.partition(".")[0] for m in modules)}
-        links = linked(self.folder / _LINKS, names)
+        links = linked(self.folder / _LINKS, self.linked_packages(modules))
         return Interpreter(str(self.python), (str(links),), apart=True)
 
 

@@ -169,8 +169,7 @@ def _make(
         if failed is not None:
             raise _failure(environment, failed, said)
     notify("trying whether kistack can work in it")
-    names = {"kistack", *environment.packages, *(m.partition(".")[0] for m in modules)}
-    links = linked(making / "tried", names)
+    links = linked(making / "tried", environment.linked_packages(modules))
     tried = [str(python), "-P", "-c", _TRY, str(links), *_TRIED, *modules]
     failed = _run(tried, apart.variables(), said, notify)
     if failed is not None:
