@@ -17,6 +17,7 @@ from textual.theme import Theme
 from kistack.errors import KistackError
 from kistack.tui.messages import CandidatesJudged, FactsCame, PreparationFailed, Profiled
 from kistack.tui.screens.base import WizardScreen, told
+from kistack.tui.screens.sizing import Ground
 from kistack.tui.session import Session
 from kistack.tui.steps import STEPS, Step, check_open, find_step
 from kistack.tui.widgets.options import mend_paging
@@ -62,6 +63,10 @@ class WizardApp(App[None]):
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = DARK.name
+
+    def get_default_screen(self) -> Screen[None]:
+        """What lies under the steps."""
+        return Ground(id="_default")
 
     def on_mount(self) -> None:
         """Show the first step."""

@@ -17,6 +17,7 @@ from textual.worker import Worker
 
 from kistack.errors import InputError, KistackError
 from kistack.tui.screens.help import HelpScreen
+from kistack.tui.screens.sizing import NewestSize
 from kistack.tui.steps import STEPS, beside, find_step
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WIDE = 100
 TALL = 36
 
 
-class WizardScreen(Screen[None]):
+class WizardScreen(NewestSize, Screen[None]):
     """One step of the wizard.
 
     A screen says which ``STEP`` it is and gives ``HELP``, makes its widgets in ``compose_body``, and shows what the

@@ -5,8 +5,10 @@ from __future__ import annotations
 from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen, ScreenResultType
 
+from kistack.tui.screens.sizing import NewestSize
 
-class Modal(ModalScreen[ScreenResultType]):
+
+class Modal(NewestSize, ModalScreen[ScreenResultType]):
     """A small screen over a step.
 
     textual takes away whatever screen is in front when one is dismissed: a second escape that comes before the first

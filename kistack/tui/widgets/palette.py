@@ -7,8 +7,10 @@ from typing import Any
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 
+from kistack.tui.screens.sizing import NewestSize
 
-class Palette(CommandPalette):
+
+class Palette(NewestSize, CommandPalette):
     """The palette of the wizard.
 
     What looks for commands goes on for a moment after the palette was left, when the list that it would fill is gone.
