@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable, Static, Tree
 from textual.widgets.tree import TreeNode
@@ -250,9 +251,10 @@ terminal v goes from facts to documents to freshness."""
             plot.border_title = found.title
             plot.refresh()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """The plot's labels depend on its width."""
-        self.call_after_refresh(self._plot)
+        if event.size == self.app.size:
+            self.call_after_refresh(self._plot)
 
 
 def _look(place: Workspace) -> ProfileScreen.Looked:

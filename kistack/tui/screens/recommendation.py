@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
@@ -175,9 +176,9 @@ Enter takes the plan of the row to Compose; o writes it to a file. ★ recommend
         """Take the plan of the row."""
         self.action_take()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Show as many columns as there is room for."""
-        if self._rows:
+        if self._rows and event.size == self.app.size:
             self.call_after_refresh(lambda: self._fill(self.query_one("#sets", DataTable).cursor_row))
 
     def _describe(self) -> None:

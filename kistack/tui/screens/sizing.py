@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class NewestSize:
     """Mixed into screens: a size that is out of date is left alone.
 
-    A screen that is laid out for another size than before is told so by an event of its own. With two sizes under way at
-    once, as while a border is dragged, each laying out sets off the next, and textual goes on with that for ever.
+    A screen that is laid out for another size than before is told so by an event of its own. With two sizes under way
+    at once, as while a border is dragged, each laying out sets off the next, and textual goes on with that for ever.
     """
 
     app: App[None]
