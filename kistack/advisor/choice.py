@@ -121,12 +121,14 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
     of what remains. Loosening a limit never lowers the highest quality, and the choice is never further below it
     than the margin.
     """
-    economy = {id(j): economy_of(j) for j in judged}
-    waiting = sorted(judged, key=lambda j: (-j.candidate.quality, *economy[id(j)]))
+    cheapest = sorted(judged, key=economy_of)
+    # Whole numbers are held against each other sooner than all that economy is made of.
+    place = {id(j): n for n, j in enumerate(cheapest)}
+    waiting = sorted(cheapest, key=lambda j: -j.candidate.quality)
     kept = [j for j in waiting if j.candidate.kept]
     order: list[Judged] = []
     done: set[int] = set()
-    band: list[tuple[tuple[Any, ...], int]] = []
+    band: list[tuple[int, int]] = []
     highest = reached = 0
     while len(order) < len(kept):
         while highest in done:
@@ -134,7 +136,7 @@ def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:
         # The highest quality of what remains only falls, so whoever was within the margin of it stays so.
         least = kept[highest].candidate.quality - indifference
         while reached < len(kept) and kept[reached].candidate.quality >= least:
-            heapq.heappush(band, (economy[id(kept[reached])], reached))
+            heapq.heappush(band, (place[id(kept[reached])], reached))
             reached += 1
         _, number = heapq.heappop(band)
         done.add(number)
@@ -187,9 +189,11 @@ def standing(order: Sequence[Judged], numbers: Collection[int]) -> frozenset[int
 
 def _beaten(axes: _Axes, others: Iterable[_Axes]) -> bool:
     p, q, r, s, t = axes
-    return any(
-        a <= p and b <= q and c <= r and d <= s and e <= t and (a, b, c, d, e) != axes for a, b, c, d, e in others
-    )
+    # Written out: this is asked of every pair of thousands.
+    for a, b, c, d, e in others:
+        if a <= p and b <= q and c <= r and d <= s and e <= t and (a, b, c, d, e) != axes:
+            return True
+    return False
 
 
 def _axes(judged: Judged) -> _Axes:

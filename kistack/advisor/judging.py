@@ -7,7 +7,7 @@ made of changes, a prediction for equal features, a rule's verdict for equal fac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +17,11 @@ from kistack.advisor.choice import Judged, Scale, Upkeep, queries_per_day, ranke
 from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
 from kistack.advisor.features import Features, features_of
 from kistack.advisor.limits import Bounds, allowed, below_least, bounds, exceeded, needs, rejections, within
+from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
-from kistack.advisor.ruling import Concern, Rulebook, Ruling
+from kistack.advisor.ruling import Concern, Rulebook, Ruling, Said
 from kistack.advisor.weighing import Weighed, shown_by_runs
 from kistack.domain.advice import Candidate, Reason, Rejection
 from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
@@ -68,9 +69,21 @@ class _Case:
     features: Features | None = None
     prediction: Prediction | None = None
     concern: Concern | None = None
+    placed: str = ""
     upkeep: tuple[float, Upkeep] | None = None
-    needs: tuple[float, ...] = ()
+    needs: dict[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
     scale: Scale | None = None
+    last: _Last | None = None
+    judged: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """A candidate that broke no limit, as it was weighed, with what rules and runs said of it."""
+
+    candidate: Candidate
+    said: Said
+    shown: tuple[Reason, ...]
 
 
 class Bench:
@@ -161,6 +174,7 @@ class _Sitting:
         self.present = Present(profile)
         self.ruling = Ruling(bench.rulebook, profile)
         self._most = allowed(given)
+        self._gpus = (given.serve.gpus, given.train.gpus)
         self._asks_plugins = bench.host.has_judges
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
@@ -172,28 +186,46 @@ class _Sitting:
             why = tuple(rejections(found, self.given))
             return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=why), option.number)
         case = self.bench.case(found)
-        if not case.needs:
-            case.needs = needs(found.pipeline)
-        broken = [] if within(case.needs, self._most) else exceeded(found.pipeline, self.given)
+        needed = case.needs.get(self._gpus)
+        if needed is None:
+            needed = case.needs[self._gpus] = needs(found.pipeline, self.given)
+        broken = [] if within(needed, self._most) else exceeded(found.pipeline, self.given)
         features = self._features(case)
+        assert case.concern is not None
+        said, shown = self.ruling.of(case.concern), self._shown_by_runs(found.plan.techniques)
         if case.prediction is None:
             case.prediction = self.bench.prediction(features)
-        assert case.concern is not None
-        said = self.ruling.of(case.concern)
-        broken += said.rejections
-        reasons = (*said.reasons, *self._shown_by_runs(found.plan.techniques))
-        candidate: Candidate = Weighed(found, case.prediction, reasons, broken, self.profile)
-        own = self._asks_plugins and self.bench.host.judge(candidate, self.profile)
-        if own:
-            broken += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-            candidate = Weighed(found, case.prediction, [*reasons, *own], broken, self.profile)
+        last = case.last
+        if last is not None and not broken and last.said is said and last.shown == shown:
+            candidate = last.candidate
+        else:
+            candidate = self._weighed(case, said, shown, broken)
         if candidate.quality < 100 * self.given.at_least:
             short = below_least(candidate.high, self.given)
             if short is not None:
                 candidate = candidate.with_rejections((*candidate.rejections, short))
         if case.scale is None:
             case.scale = scale_of(candidate)
-        return Judged(candidate, option.number, case.prediction, self._upkeep(case, features), case.scale)
+        upkeep, same = self._upkeep(case, features), case.judged
+        if same is not None and same.candidate is candidate and same.upkeep is upkeep and same.number == option.number:
+            return same
+        judged = case.judged = Judged(candidate, option.number, case.prediction, upkeep, case.scale)
+        return judged
+
+    def _weighed(self, case: _Case, said: Said, shown: tuple[Reason, ...], broken: Sequence[Rejection]) -> Candidate:
+        """The candidate at its quality, with what rules, runs and plugins say and all it is rejected for."""
+        assert case.prediction is not None
+        refused, reasons = [*broken, *said.rejections], (*said.reasons, *shown)
+        candidate: Candidate = Weighed(case.found, case.prediction, reasons, refused, case.placed)
+        if not self._asks_plugins:
+            if not broken:
+                case.last = _Last(candidate, said, shown)
+            return candidate
+        own = self.bench.host.judge(candidate, self.profile)
+        if own:
+            refused += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
+            candidate = Weighed(case.found, case.prediction, [*reasons, *own], refused, case.placed)
+        return candidate
 
     def _upkeep(self, case: _Case, features: Features) -> Upkeep:
         assert case.found.pipeline is not None
@@ -211,7 +243,9 @@ class _Sitting:
             watch = Watch(self.present)
             features = features_of(watch.profile, case.found.pipeline)
             view = _view(case.found, features, Privacy(watch.profile))
-            case.reads, case.features, case.prediction, case.upkeep = watch.reads, features, None, None
+            case.placed = placement_text(watch.profile, case.found.pipeline)
+            case.reads, case.features = watch.reads, features
+            case.prediction = case.upkeep = case.last = case.judged = None
             case.concern = Concern(self.bench.rulebook.concerned(case.found), view, repr(view))
         return case.features
 

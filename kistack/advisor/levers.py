@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kistack.advisor.choice import Judged
-from kistack.advisor.limits import P95_OVER_MEAN
+from kistack.advisor.limits import P95_OVER_MEAN, Held, serving_bytes, training_bytes
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
+from kistack.plugins.costs import Machine, machine
 from kistack.units import format_count, format_duration, format_money, format_share, format_size
 
 Direction = Literal["less", "more"]
@@ -181,9 +182,9 @@ TOPICS = {
     "scenario.limit_money": "the limit on money",
     "scenario.at_least": "the least acceptable quality",
     "serving.ram_free": "the free memory where it serves",
-    "serving.gpu_free": "the free memory where it serves",
+    "serving.gpu_free": "the free GPU memory where it serves",
     "hardware.ram_free": "the free memory where it trains",
-    "hardware.gpu_free": "the free memory where it trains",
+    "hardware.gpu_free": "the free GPU memory where it trains",
 }
 #: Those of them whose range is relative to the present value, so that it makes sense for any model and machine.
 _RELATIVE = frozenset({"pairs.train", "model.params", "serving.bandwidth"})
@@ -246,18 +247,27 @@ def _limits(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
 
 
 def _machines(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
-    """Free memory of the machines that train and serve, of the device on which models live there."""
+    """Free memory of the machines that train and serve: that of a GPU where there is one, and their own."""
     found = []
-    for section, limit, verb, cost in (
-        ("serving", "serving memory", "serves", "serving_peak_bytes"),
-        ("hardware", "training memory", "trains", "peak_bytes"),
+    for section, limit, verb, held in (
+        ("serving", "serving memory", "serves", serving_bytes),
+        ("hardware", "training memory", "trains", training_bytes),
     ):
-        device = "gpu_free" if profile.number(f"{section}.gpus") else "ram_free"
-        found += _limit(
-            profile, f"{section}.{device}", limit, f"less than {{}} of memory were free where it {verb}",
-            f"{{}} of memory were free where it {verb}", _size, _cost(cost), judged, machine=True,
-        )  # fmt: skip
+        here = machine(profile, section)
+        kinds = (("gpu_free", "GPU memory", 0), ("ram_free", "memory", 1))
+        for device, memory, part in kinds if here.gpus else kinds[1:]:
+            found += _limit(
+                profile, f"{section}.{device}", limit, f"less than {{}} of {memory} were free where it {verb}",
+                f"{{}} of {memory} were free where it {verb}", _size, _held(held, here, part), judged, machine=True,
+            )  # fmt: skip
     return found
+
+
+def _held(held: Callable[[Estimate, Machine], Held], here: Machine, part: int) -> _Need:
+    def need(judged: Judged) -> float:
+        return held(judged.candidate.estimate, here)[part]
+
+    return need
 
 
 def _limit(  # noqa: PLR0913, PLR0917 - what makes one lever

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import le
+from typing import NamedTuple
 
 from kistack.advisor.candidates import Composed
 from kistack.composition.pipeline import Pipeline
 from kistack.domain.advice import Rejection
 from kistack.domain.facts import Profile
+from kistack.domain.records import Estimate
 from kistack.domain.scenario import Scenario
 from kistack.plugins.costs import Machine, machine
 from kistack.units import format_count, format_duration, format_money, format_size
@@ -69,7 +71,7 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
     """Every limit that a candidate breaks; one that cannot be composed breaks none but that."""
     if candidate.pipeline is None:
         return [Rejection("compose", p.message, p.where, p.hint) for p in candidate.problems]
-    if within(needs(candidate.pipeline), allowed(given)):
+    if within(needs(candidate.pipeline, given), allowed(given)):
         return []
     return exceeded(candidate.pipeline, given)
 
@@ -78,12 +80,14 @@ def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     """Every limit that a composed plan breaks by its own estimates."""
     costs = pipeline.estimate
     p95 = costs.cost("latency_seconds") * P95_OVER_MEAN
-    serving, training = costs.cost("serving_peak_bytes"), costs.cost("peak_bytes")
+    serving, training = serving_bytes(costs, given.serve), training_bytes(costs, given.train)
     bundle, built = costs.cost("bytes"), costs.cost("scratch_bytes")
     asked = (
-        ("memory", serving, given.memory, format_size, "raise limits.memory to {}"),
-        ("serving memory", serving, given.serve.memory, format_size, "serve where {} of memory are free"),
-        ("training memory", training, given.train.memory, format_size, "train where {} of memory are free"),
+        ("memory", costs.cost("serving_peak_bytes"), given.memory, format_size, "raise limits.memory to {}"),
+        ("serving memory", serving.gpu, given.serve.gpu_free, format_size, "serve where {} of GPU memory are free"),
+        ("serving memory", serving.main, given.serve.ram_free, format_size, "serve where {} of memory are free"),
+        ("training memory", training.gpu, given.train.gpu_free, format_size, "train where {} of GPU memory are free"),
+        ("training memory", training.main, given.train.ram_free, format_size, "train where {} of memory are free"),
         ("disk", bundle, given.disk, format_size, "raise limits.disk to {}"),
         ("serving disk", bundle, given.serve.disk_free, format_size, "free {} of disk where it serves"),
         ("training disk", built, given.train.disk_free, format_size, "free {} of disk where it trains"),
@@ -97,12 +101,35 @@ def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     return found + (_leaves(pipeline) if given.local_only else [])
 
 
-def needs(pipeline: Pipeline) -> tuple[float, ...]:
-    """The numbers of a composed plan that limits are about, in the order of ``allowed``."""
+class Held(NamedTuple):
+    """Bytes that a plan holds at once: of one GPU, and of the machine's own memory."""
+
+    gpu: float
+    main: float
+
+
+def serving_bytes(estimate: Estimate, here: Machine) -> Held:
+    """What answering holds on a machine; all of it is the machine's own where there is no GPU."""
+    total = estimate.cost("serving_peak_bytes")
+    main = total * estimate.facts.get("memory", {}).get("serving_main", 0.0) if here.gpus else total
+    return Held(total - main, main)
+
+
+def training_bytes(estimate: Estimate, here: Machine) -> Held:
+    """What the step that needs most holds, on the GPU and in the machine's own memory."""
+    memory, peak = estimate.facts.get("memory", {}), estimate.cost("peak_bytes")
+    if not here.gpus:
+        return Held(0.0, peak)
+    return Held(memory.get("gpu_peak_bytes", peak), memory.get("main_peak_bytes", 0.0))
+
+
+def needs(pipeline: Pipeline, given: Bounds) -> tuple[float, ...]:
+    """The numbers of a composed plan that limits are about, in the order of ``allowed``, on these machines."""
     cost = pipeline.estimate.costs.get
     return (
         cost("serving_peak_bytes", 0.0),
-        cost("peak_bytes", 0.0),
+        *serving_bytes(pipeline.estimate, given.serve),
+        *training_bytes(pipeline.estimate, given.train),
         cost("bytes", 0.0),
         cost("scratch_bytes", 0.0),
         cost("latency_seconds", 0.0) * P95_OVER_MEAN,
@@ -116,8 +143,11 @@ def needs(pipeline: Pipeline) -> tuple[float, ...]:
 def allowed(given: Bounds) -> tuple[float, ...]:
     """The most of each of ``needs``."""
     return (
-        min(given.memory, given.serve.memory),
-        given.train.memory,
+        given.memory,
+        given.serve.gpu_free,
+        given.serve.ram_free,
+        given.train.gpu_free,
+        given.train.ram_free,
         min(given.disk, given.serve.disk_free),
         given.train.disk_free,
         given.latency,

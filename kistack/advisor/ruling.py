@@ -33,7 +33,7 @@ class Concern:
     """The rules that may have something to say of one candidate; ``mark`` is equal for equal ``view``.
 
     ``said`` is what they said last and ``held`` which of them held, under the facts that ``signature`` stands for;
-    ``marks`` are equal for views that are equal in the fields they are kept under.
+    ``marks``, by rule, are equal for views that are equal in what the rule reads of them.
     """
 
     rules: tuple[Rule, ...]
@@ -42,15 +42,15 @@ class Concern:
     signature: tuple[Any, ...] | None = None
     said: Said = Said()
     held: Mapping[str, bool] = field(default_factory=dict)
-    marks: dict[tuple[str, ...], str] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
 
-    def marked(self, fields: tuple[str, ...]) -> str:
-        """The mark of some fields of the view; of all of them where none is named."""
-        if not fields:
-            return self.mark
-        known = self.marks.get(fields)
+    def marked(self, rule: str, fields: tuple[str, ...]) -> str:
+        """The mark of the fields of the view that a rule reads; of all of them where none is named."""
+        known = self.marks.get(rule)
         if known is None:
-            known = self.marks[fields] = repr([(n, self.view[n]) for n in fields if n in self.view])
+            whole = not fields
+            known = self.mark if whole else repr([(n, self.view[n]) for n in fields if n in self.view])
+            self.marks[rule] = known
         return known
 
 
@@ -110,6 +110,8 @@ class Ruling:
         self._read: dict[str, tuple[Any, ...]] = {}
         #: By the identity of a signature, which the book keeps.
         self._others: dict[int, tuple[Rule, ...]] = {}
+        #: By rule and mark, which rules that ask for the candidate hold.
+        self._known: dict[str, dict[str, bool]] = {}
         self._signature = book.same(
             tuple(self._facts(r.when) if r.id in book.asking else self._holds(r) for r in book.rules)
         )
@@ -122,14 +124,20 @@ class Ruling:
         """What the rules say of a candidate."""
         if concern.signature is self._signature:
             return concern.said
-        asked: Sequence[Rule] = concern.rules
-        if concern.signature is not None:  # what the others read is as it was
-            asked = [r for r in self._differing(concern.signature) if r.id in concern.held]
         faults = len(self.faults)
-        held = {rule.id: self._holds(rule, concern) for rule in asked}
-        if concern.signature is None or any(holds != concern.held[rule] for rule, holds in held.items()):
-            concern.held = {**concern.held, **held}
+        if concern.signature is None:
+            concern.held = {rule.id: self._of(rule, concern) for rule in concern.rules}
             concern.said = self._book.said([r for r in concern.rules if concern.held[r.id]])
+        else:  # what the others read is as it was
+            before = concern.held
+            moved = {
+                rule.id: holds
+                for rule in self._differing(concern.signature)
+                if rule.id in before and (holds := self._of(rule, concern)) != before[rule.id]
+            }
+            if moved:
+                concern.held = {**before, **moved}
+                concern.said = self._book.said([r for r in concern.rules if concern.held[r.id]])
         # A fault must be told under every set of facts.
         concern.signature = None if len(self.faults) > faults else self._signature
         return concern.said
@@ -141,13 +149,21 @@ class Ruling:
             self._others[id(signature)] = tuple(rule for rule, one, other in pairs if one != other)
         return self._others[id(signature)]
 
-    def _holds(self, rule: Rule, concern: Concern | None = None) -> bool:
+    def _of(self, rule: Rule, concern: Concern) -> bool:
+        """Whether a rule holds for a candidate."""
+        if rule.id not in self._book.asking:
+            return self._holds(rule)
+        mark = concern.marked(rule.id, self._book.fields[rule.id])
+        known = self._known.setdefault(rule.id, {})
+        holds = known.get(mark)
+        if holds is None:
+            holds = known[mark] = self._holds(rule, mark, concern.view)
+        return holds
+
+    def _holds(self, rule: Rule, mark: str = "", view: dict[str, Any] | None = None) -> bool:
         when = rule.when
         if when.program is None:
             return True
-        mark, view = "", None
-        if concern is not None and rule.id in self._book.asking:
-            mark, view = concern.marked(self._book.fields[rule.id]), concern.view
         verdict = self._book.verdict(when, self._facts(when), mark, lambda: self._judge.ask(when, view))
         if verdict.fault:
             self.faults[when.text] = verdict.fault

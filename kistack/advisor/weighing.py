@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kistack.advisor.candidates import Composed
-from kistack.advisor.placement import placement_text
 from kistack.advisor.quality import Prediction
 from kistack.domain.advice import Candidate, Reason, Rejection, Strength
 from kistack.domain.calibration import Calibration
-from kistack.domain.facts import Profile
 
 
 class Weighed(Candidate):
     """The candidate at its expected quality, moved by what the reasons beside the prediction say.
 
-    Its interval and the reasons of its quality are worked out when somebody looks at them.
+    Its interval and the reasons of its quality are worked out when somebody looks at them. ``placed`` says where the
+    parts of the corpus are.
     """
 
-    __slots__ = ("_beside", "_found", "_prediction", "_profile")
+    __slots__ = ("_beside", "_found", "_placed", "_prediction")
     _beside: tuple[Reason, ...]
     _found: Composed
+    _placed: str
     _prediction: Prediction
-    _profile: Profile
 
     def __init__(
         self,
@@ -30,7 +29,7 @@ class Weighed(Candidate):
         prediction: Prediction,
         beside: Sequence[Reason],
         broken: Sequence[Rejection],
-        profile: Profile,
+        placed: str,
     ) -> None:
         assert found.pipeline is not None
         moved = sum(r.points for r in beside)
@@ -42,11 +41,11 @@ class Weighed(Candidate):
         put(self, "_beside", tuple(beside))
         put(self, "_found", found)
         put(self, "_prediction", prediction)
-        put(self, "_profile", profile)
+        put(self, "_placed", placed)
 
     def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
         """The same candidate, rejected for these."""
-        return Weighed(self._found, self._prediction, self._beside, rejections, self._profile)
+        return Weighed(self._found, self._prediction, self._beside, rejections, self._placed)
 
     @property
     def low(self) -> float:
@@ -62,9 +61,7 @@ class Weighed(Candidate):
     def reasons(self) -> tuple[Reason, ...]:
         """Why: the terms of the prediction, where its knowledge is placed, rules, runs, plugins."""
         terms = [_term_reason(t.name, t.points, t.because, t.sources) for t in self._prediction.terms]
-        assert self._found.pipeline is not None
-        text = placement_text(self._profile, self._found.pipeline)
-        return (*terms, *([Reason("placement", "notes", text)] if text else ()), *self._beside)
+        return (*terms, *([Reason("placement", "notes", self._placed)] if self._placed else ()), *self._beside)
 
 
 def _points(value: float) -> float:

@@ -174,6 +174,8 @@ def plugins_check(
     if faults:
         lines = tuple(f"{name}: {x.check.name}: {x.message} (remedy: {x.remedy})" for name, x in faults)
         page += [Heading("Not kept"), Bullets(lines)]
+    if unsaid := tuple(f"{r.stage}: {x.check.name}: {x.message}" for r in reports for x in r.unsaid):
+        page += [Heading("Nothing said"), Bullets(unsaid)]
     rows = [
         {"stage": r.stage, "check": x.check.name, "status": x.status, "message": x.message, "remedy": x.remedy}
         for r in reports

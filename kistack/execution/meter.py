@@ -12,7 +12,8 @@ from typing import Self
 
 import psutil
 
-_STATUS = Path("/proc/self/status")
+from kistack.plugins.memory import high_water_bytes
+
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _VMSTAT = Path("/proc/vmstat")
@@ -33,14 +34,14 @@ class PeakMemory:
         self._sampler: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        if not (_reset_high_water() and _high_water()):
+        if not (_reset_high_water() and high_water_bytes()):
             self._sampler = threading.Thread(target=self._sample, daemon=True)
             self._sampler.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         if self._sampler is None:
-            self.bytes = _high_water()
+            self.bytes = high_water_bytes()
             return
         self._stop.set()
         self._sampler.join()
@@ -60,15 +61,6 @@ def _reset_high_water() -> bool:
     except OSError:
         return False
     return True
-
-
-def _high_water() -> int:
-    """Peak resident bytes since the last reset; 0 where the system does not say."""
-    with contextlib.suppress(OSError):
-        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from kistack.errors import InputError, KistackError, PluginError
 from kistack.plugins import builtins, hookspecs, patience
 from kistack.plugins.environments import Environment
 from kistack.plugins.loading import Loading, harmless, register
+from kistack.plugins.registering import REGISTRATIONS, fault_of
 from kistack.plugins.stages import TECHNIQUES, Settings, Stage, Traits
 
 if TYPE_CHECKING:
@@ -32,21 +32,6 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "kistack"
 DISABLE_VARIABLE = "KISTACK_DISABLE_PLUGINS"
-
-_NAME = re.compile(r"[a-z][a-z0-9-]*/[a-z0-9][a-z0-9._-]*")
-
-#: Registration hook to the kind its stages must have; None admits every kind that has no hook of its own.
-_REGISTRATIONS: dict[str, str | None] = {
-    "kistack_register_retrievers": "retrieve",
-    "kistack_register_distillers": "distill",
-    "kistack_register_tuners": "tune",
-    "kistack_register_quantizers": "quantize",
-    "kistack_register_runtimes": "runtime",
-    "kistack_register_evaluators": "evaluate",
-    "kistack_register_profilers": "profile",
-    "kistack_register_sources": "source",
-    "kistack_register_stages": None,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +123,9 @@ class Host:
             hint = f"installed of that kind: {', '.join(installed)}"
         else:
             hint = f"installed: {', '.join(sorted(self.stages)) or 'no stages'}"
-        broken = [p.name for p in self.plugins if p.state == "failed"]
-        if broken:
-            hint += f" (plugins that did not load: {', '.join(broken)})"
+        for state, why in (("failed", "did not load"), ("disabled", "are switched off")):
+            missing = [p.name for p in self.plugins if p.state == state]
+            hint += f" (plugins that {why}: {', '.join(missing)})" if missing else ""
         raise InputError(f"no installed plugin has a stage {name!r}", hint)
 
     def stages_of(self, kind: str) -> list[Stage]:
@@ -289,7 +274,7 @@ class Host:
 
     def _collect(self) -> None:
         claims: dict[str, list[tuple[str, type[Stage]]]] = {}
-        for hook, kind in _REGISTRATIONS.items():
+        for hook, kind in REGISTRATIONS.items():
             for plugin, classes in self._each(hook):
                 try:
                     listed = list(classes)
@@ -297,7 +282,7 @@ class Host:
                     self._loading[plugin].errors.append(f"{hook} must return a list of classes, not {classes!r}")
                     continue
                 for cls in listed:
-                    fault = _fault_of(cls, kind)
+                    fault = fault_of(cls, kind)
                     if fault:
                         self._loading[plugin].errors.append(f"{hook}: {fault}")
                     else:
@@ -328,24 +313,6 @@ def _can_default(stage: Stage) -> bool:
 @cache
 def _needs_nothing(settings: type[Settings]) -> bool:
     return not any(f.is_required() for f in settings.model_fields.values())
-
-
-def _fault_of(cls: Any, kind: str | None) -> str:
-    """What is wrong with a registered class, or an empty string."""
-    if not (isinstance(cls, type) and issubclass(cls, Stage)):
-        return f"{cls!r} is not a subclass of kistack.plugins.stages.Stage"
-    name = getattr(cls, "name", None)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return f"{cls.__name__}.name is {name!r}: it must read kind/name in lower case"
-    own = name.partition("/")[0]
-    if kind is not None and own != kind:
-        return f"{name} must be named {kind}/… to be registered here"
-    reserved = {k for k in _REGISTRATIONS.values() if k is not None}
-    if kind is None and own in reserved:
-        return f"{name} has its own hook for kind {own!r}"
-    if not (isinstance(cls.Settings, type) and issubclass(cls.Settings, Settings)):
-        return f"{name}.Settings is not a subclass of kistack.plugins.stages.Settings"
-    return ""
 
 
 def load_host(

@@ -8,18 +8,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_STATUS = Path("/proc/self/status")
+
 
 def resident_peak_bytes() -> int:
     """Peak resident memory: where Linux tells, since it was last reset, as a worker does when it begins a step.
 
     Elsewhere the whole life of the process counts.
     """
+    # macOS counts bytes, others kilobytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return high_water_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def high_water_bytes() -> int:
+    """Peak resident memory since the system's counter was last reset; 0 where the system does not say."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
-    # macOS counts bytes, others kilobytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return 0
 
 
 #: What tensors held of each GPU when the peak was last reset.

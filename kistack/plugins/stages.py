@@ -114,9 +114,10 @@ class Traits:
     the composer may put it in. ``opt_in``: runs only where a plan names it: an evaluator that costs a lot or needs
     settings; a technique's stage that leaves the usual one what ``retrieve+tune`` means, and what is guessed first.
     ``metrics``: the names of the numbers that an evaluator leaves; empty where it does not say, and then no metric
-    is refused as unknown. ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the
-    same numerics class give the same bytes. ``timed``: its result holds timings, so it is never reused across
-    machines. ``network``: it talks to other machines when it runs.
+    is refused as unknown. ``processor``: it computes on the processor whatever GPUs there are, so that its memory is
+    the machine's own. ``seeded``: the plan's seed changes its result. ``deterministic``: the same inputs on the same
+    numerics class give the same bytes. ``timed``: its result holds timings, so it is never reused across machines.
+    ``network``: it talks to other machines when it runs.
     """
 
     consumes: Mapping[str, Port] = field(default_factory=dict)
@@ -132,6 +133,7 @@ class Traits:
     auto: bool = False
     opt_in: bool = False
     metrics: tuple[str, ...] = ()
+    processor: bool = False
     seeded: bool = False
     deterministic: bool = True
     timed: bool = False

@@ -77,6 +77,12 @@ class Report:
         """The results of one status."""
         return tuple(r for r in self.results if r.status == status)
 
+    @property
+    def unsaid(self) -> tuple[Result, ...]:
+        """Checks made on stages of its kind that could say nothing about this one; each says why."""
+        kind = self.stage.partition("/")[0]
+        return tuple(r for r in self.of("skipped") if not r.check.kinds or kind in r.check.kinds)
+
     def __str__(self) -> str:
         failed = self.of("failed")
         head = f"{self.stage}: {len(failed)} of {len(self.results)} checks failed"
@@ -85,7 +91,8 @@ class Report:
     def _counts(self) -> str:
         statuses: tuple[Status, ...] = ("passed", "expected", "skipped")
         counts = {s: len(self.of(s)) for s in statuses}
-        return ", ".join(f"{n} {s}" for s, n in counts.items() if n)
+        told = ", ".join(f"{n} {s}" for s, n in counts.items() if n)
+        return told + "".join(f"\n  {r.check.name} says nothing: {r.message}" for r in self.unsaid)
 
 
 def _told(result: Result) -> str:

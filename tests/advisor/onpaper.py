@@ -3,6 +3,8 @@
 Their estimates use the cost formulas with real model shapes, so that advice over them is advice about real machines.
 """
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from kistack.domain.artifacts import UNQUANTIZED, Type
@@ -67,7 +69,7 @@ class PaperSource(Stage):
     Settings = Reference
 
     def traits(self, settings):
-        return Traits(produces={"model": Out(kind="model", format="hf")})
+        return Traits(produces={"model": Out(kind="model", format="hf")}, processor=True)
 
     def claims(self, reference):
         return Reference(reference=reference) if reference.startswith("paper:") else None
@@ -209,6 +211,7 @@ class PaperQuantize(Stage):
         return Traits(
             consumes={"model": Port(kind="model", where=source, hint="give it 16-bit weights")},
             produces={"model": Out(kind="model", like="model", format="gguf", set={"precision": settings.kind})},
+            processor=True,
         )
 
     def suggest(self, profile, inputs):
@@ -246,6 +249,9 @@ class PaperEager(Stage):
 class PaperGguf(PaperEager):
     name = "runtime/papergguf"
     formats = "gguf"
+
+    def traits(self, settings):
+        return replace(super().traits(settings), processor=True)
 
     def overhead(self, model, m):
         return 0.0

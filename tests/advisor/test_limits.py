@@ -41,6 +41,39 @@ def test_each_limit_says_what_it_needs_and_what_would_admit_it(host, scenario, f
     assert found.admits
 
 
+GPUS = {"serving__gpus": 1, "serving__gpu_free": 5e7, "hardware__gpus": 1, "hardware__gpu_free": 5e7}
+
+
+def test_what_computes_on_the_processor_need_not_fit_into_a_gpu(host, scenario):
+    assert broken(host, scenario, "quantize", **GPUS) == []
+    found = broken(host, scenario, "quantize", **GPUS, serving__ram_free=5e7, hardware__ram_free=6e7)
+    assert [r.limit for r in found] == ["serving memory", "training memory"]
+    assert all("GPU" not in r.admits for r in found)
+
+
+def test_what_computes_on_a_gpu_must_fit_into_it(host, scenario):
+    found = broken(host, scenario, "tune", **GPUS)
+    assert [r.limit for r in found] == ["serving memory", "training memory"]
+    assert all("of GPU memory are free" in r.admits for r in found)
+    assert all(r.allowed == "50 MB" for r in found)
+    small = {**GPUS, "serving__gpu_free": 8e9, "hardware__gpu_free": 8e9}
+    assert broken(host, scenario, "tune", **small, hardware__ram_free=1e9, serving__ram_free=1e9) == []
+
+
+def test_judging_again_on_another_machine_asks_for_its_own_memory(host, scenario):
+    from kistack.advisor.judging import Bench
+
+    bench = Bench(scenario, profile_of(), host)
+    here = {j.candidate.name: j.candidate.kept for j in bench.judgement.order}
+    there = bench.under(profile_of(**GPUS)).judgement
+    assert here["tune"]
+    assert here["quantize"]
+    assert {j.candidate.name: j.candidate.kept for j in there.order if j.candidate.name in {"tune", "quantize"}} == {
+        "tune": False,
+        "quantize": True,
+    }
+
+
 def test_following_the_remedy_admits_the_candidate(host, scenario):
     (found,) = broken(host, scenario, scenario__limit_memory=5e8)
     raised = parse_size(found.admits.removeprefix("raise limits.memory to "))

@@ -122,6 +122,9 @@ def test_disabled_plugins_stay_out(monkeypatch):
     monkeypatch.setenv("KISTACK_DISABLE_PLUGINS", "toys, nothing")
     host = host_with(toys=toys)
     assert state(host, "toys").state == "disabled"
+    with pytest.raises(InputError) as error:
+        host.get("tune/toy")
+    assert error.value.hint.endswith("(plugins that are switched off: toys)")
     assert "tune/toy" not in host.stages
 
 

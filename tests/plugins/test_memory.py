@@ -77,3 +77,10 @@ def test_without_a_gpu_or_before_one_is_used_there_is_no_peak(cuda, monkeypatch)
     assert memory.gpu_peak_bytes() == 0
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())  # half imported
     assert memory.gpu_peak_bytes() == 0
+
+
+def test_a_system_that_does_not_say_is_asked_for_the_whole_life_of_the_process(monkeypatch, tmp_path):
+    assert memory.high_water_bytes() > MIB
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "none")
+    assert memory.high_water_bytes() == 0
+    assert memory.resident_peak_bytes() > MIB

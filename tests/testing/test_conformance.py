@@ -117,6 +117,31 @@ def test_what_a_check_raises_becomes_its_result(tmp_path, act, status):
 
 def test_a_report_without_failures_counts():
     made = Check("x", "does", lambda _: None)
-    assert (
-        str(Report("tune/x", (Result(made, "passed"), Result(made, "skipped", "no")))) == "tune/x: 1 passed, 1 skipped"
-    )
+    other = Check("y", "does", lambda _: None, kinds=("retrieve",))
+    results = (Result(made, "passed"), Result(other, "skipped", "is made on retrieve only"))
+    assert str(Report("tune/x", results)) == "tune/x: 1 passed, 1 skipped"
+
+
+def test_a_report_names_what_could_say_nothing():
+    made = Check("x", "does", lambda _: None)
+    report = Report("tune/x", (Result(made, "passed"), Result(made, "skipped", "it has no settings")))
+    assert str(report) == "tune/x: 1 passed, 1 skipped\n  x says nothing: it has no settings"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "there is no README"),
+        ("## When\n## Limits\n`retrieve/sound`", "does not say what it costs, its sources"),
+        ("## When\n## Cost\n## Limits\n## Source\nwords", "does not name"),
+    ],
+)
+def test_a_readme_is_told_all_it_lacks_at_once(tmp_path, text, told):
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    subject = Subject(toys.ToyTune(), find_plugin("", toys), tmp_path, readme=tmp_path / "README.md")
+    result = _outcome(CHECKS["readme"], subject)
+    assert result.status == "failed"
+    assert told in result.message
+    settings = list(toys.ToyTune.Settings.model_fields)
+    if text:
+        assert all(repr(name) in result.message and f"`{name}`" in result.remedy for name in settings)

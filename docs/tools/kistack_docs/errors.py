@@ -94,12 +94,15 @@ def signature(name: str, function: Callable[..., object]) -> str:
     parts: list[str] = []
     starred = False
     for parameter in found.parameters.values():
+        if parameter.name == "self":
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             parts, starred = [*parts, "*"], True
         # A function prints as its address, which differs from process to process.
         value = "…" if callable(parameter.default) else repr(parameter.default)
         given = "" if parameter.default is parameter.empty else f" = {value}"
-        parts.append(f"{parameter.name}: {_short(parameter.annotation)}{given}")
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        parts.append(f"{stars}{parameter.name}: {_short(parameter.annotation)}{given}")
     returned = f" -> {_short(found.return_annotation)}"
     line = f"{name}({', '.join(parts)}){returned}"
     if len(line) <= _LINE:

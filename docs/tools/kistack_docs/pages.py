@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from kistack_docs.api import api_page
 from kistack_docs.commands import commands_page
 from kistack_docs.documents import documents_page, schemas
 from kistack_docs.errors import errors_page, python_page
@@ -25,6 +26,7 @@ _PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "policies.md": policies_page,
     REFERENCE / "stages.md": stages_page,
     REFERENCE / "hooks.md": hooks_page,
+    REFERENCE / "plugin-api.md": api_page,
     REFERENCE / "documents.md": documents_page,
     REFERENCE / "errors.md": errors_page,
     REFERENCE / "python.md": python_page,

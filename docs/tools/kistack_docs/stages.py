@@ -104,6 +104,7 @@ def _flags(traits: Traits | None) -> list[str]:
         "seeded": "The plan's seed changes its result.",
         "timed": "Its result holds timings.",
         "network": "It talks to other machines.",
+        "processor": "Computes on the processor whatever GPUs there are.",
     }
     found = [text for name, text in said.items() if getattr(traits, name)]
     if traits.environment is not None:

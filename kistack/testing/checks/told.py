@@ -25,16 +25,21 @@ def readme(subject: Subject) -> None:
         raise Fault("there is no README", "write README.md beside pyproject.toml, with readme = 'README.md' in it")
     leads = [m.strip(" *#_").casefold() for m in re.findall(r"^#+ .*$|^\s*\|?\s*\*\*[^*]+\*\*", text, re.MULTILINE)]
     leads += [m.strip("*").casefold() for m in re.findall(r"\*\*[^*\n]+\*\*", text)]
-    for section, words in SECTIONS.items():
-        if not any(lead.startswith(word) for lead in leads for word in words):
-            raise Fault(f"the README does not say {section}", f"add a section '## {words[0].title()}'")
+    silent = {s: w for s, w in SECTIONS.items() if not any(lead.startswith(word) for lead in leads for word in w)}
+    unnamed = [n for n in subject.stage.Settings.model_fields if f"`{n}`" not in text]
+    faults, remedies = [], []
+    if silent:
+        faults.append(f"does not say {', '.join(silent)}")
+        remedies.append("add " + ", ".join(f"a section '## {words[0].title()}'" for words in silent.values()))
     if subject.name not in text:
-        raise Fault(f"the README does not name {subject.name}", "say what each stage does")
-    missing = [n for n in subject.stage.Settings.model_fields if f"`{n}`" not in text]
-    if missing:
-        raise Fault(
-            f"the README does not name the setting {missing[0]!r} of {subject.name}", f"add a row for `{missing[0]}`"
-        )
+        faults.append(f"does not name {subject.name}")
+        remedies.append("say what each stage does")
+    if unnamed:
+        names = ", ".join(map(repr, unnamed))
+        faults.append(f"does not name the setting{'s' * (len(unnamed) > 1)} {names} of {subject.name}")
+        remedies.append("add a row for " + ", ".join(f"`{n}`" for n in unnamed))
+    if faults:
+        raise Fault(f"the README {', and '.join(faults)}", "; ".join(remedies))
 
 
 def _text(subject: Subject) -> str:

@@ -49,6 +49,7 @@ class GgufQuantizer(Stage):
                 "model": Out(kind="model", like="model", format="gguf", set={"precision": settings.spec.precision})
             },
             packages=("gguf", "tokenizers", "torch", "transformers", "xllamacpp"),
+            processor=True,
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[GgufSettings]:

@@ -33,6 +33,7 @@ class LlamaCppRuntime(Stage):
         return Traits(
             opens=(Opens(kind="model", format="gguf", gives=gives),),
             packages=("xllamacpp", "jinja2"),
+            processor=True,
         )
 
     def serving(self, settings: LlamaCppSettings, profile: Profile, artifact: Type, load: Load) -> Estimate:

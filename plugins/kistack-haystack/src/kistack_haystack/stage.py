@@ -48,6 +48,7 @@ class HaystackRetriever(Stage):
             packages=("haystack", *packages),
             opens=(Opens(kind="index", format=FORMAT, gives=("search",)),),
             opt_in=True,
+            processor=settings.method == "bm25",
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[RetrieverSettings]:

@@ -60,6 +60,7 @@ class OpenvinoQuantizer(Stage):
             packages=("openvino", "nncf", "optimum.intel", "torch", "transformers"),
             environment=OPENVINO,
             opt_in=True,
+            processor=True,
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[QuantizerSettings]:

@@ -46,6 +46,7 @@ class OpenvinoRuntime(Stage):
             opens=(Opens(kind="model", format="openvino", gives=gives),),
             packages=("openvino", "optimum.intel", "torch", "transformers"),
             environment=OPENVINO,
+            processor=True,
         )
 
     def estimate(self, settings: RuntimeSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:

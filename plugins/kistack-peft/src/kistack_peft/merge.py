@@ -43,6 +43,7 @@ class PeftMerge(Stage):
             },
             packages=("torch", "transformers", "peft"),
             auto=True,
+            processor=True,
         )
 
     def estimate(self, settings: MergeSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:

@@ -57,7 +57,9 @@ class TransformersRuntime(Stage):
         """What it opens, and what sessions can do."""
         gives = ("generate", "stream", "loglikelihood")
         return Traits(
-            opens=(Opens(kind="model", format="hf|hf+peft", gives=gives),), packages=("torch", "transformers")
+            opens=(Opens(kind="model", format="hf|hf+peft", gives=gives),),
+            packages=("torch", "transformers"),
+            processor=settings.device == "cpu",
         )
 
     def resolve(self, settings: RuntimeSettings, profile: Profile, inputs: Mapping[str, Type]) -> RuntimeSettings:

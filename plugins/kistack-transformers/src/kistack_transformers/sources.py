@@ -88,7 +88,7 @@ class ModelSource(Stage):
         """One output, ``model``, in the slot of its role."""
         kind = self.role(settings)
         form = "sentence-transformers" if kind == "embedder" else "hf"
-        return Traits(produces={"model": Out(kind=kind, format=form, slot=kind)})
+        return Traits(produces={"model": Out(kind=kind, format=form, slot=kind)}, processor=True)
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[Any]:
         """Nothing to judge: the user names the model."""
