@@ -45,6 +45,9 @@ class RunDisplay:
         self._where = ""
         self._last_line = 0.0
         self._began = 0.0
+        # What is counted now, and from when and where on: a step may count one thing after the other.
+        self._unit = ""
+        self._from = (0.0, 0.0)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -83,6 +86,7 @@ class RunDisplay:
     def _start(self, event: StepStarted) -> None:
         self._where = f"[{event.index}/{event.total}]"
         self._began = self._last_line = time.monotonic()
+        self._unit, self._from = "", (self._began, 0.0)
         expected = event.predicted.get("seconds")
         about = f", about {shown(expected, 's')}" if expected else ""
         auto = " (put in automatically)" if event.auto else ""
@@ -93,15 +97,22 @@ class RunDisplay:
     def _progress(self, event: Progressed) -> None:
         numbers = " ".join(f"{n} {significant(v)}" for n, v in event.numbers.items() if v is not None)
         told = f"{significant(event.done)}/{significant(event.total)} {event.unit} {numbers}".strip()
+        now = time.monotonic()
+        if event.unit != self._unit:
+            first = not self._unit
+            self._unit, self._from = event.unit, (self._began, 0.0) if first else (now, event.done)
+            if self._live and self._task is not None and not first:
+                self._bars.reset(self._task)
         if self._live and self._task is not None:
             self._bars.update(self._task, completed=event.done, total=event.total or None, told=told)
             return
-        now = time.monotonic()
         if now - self._last_line >= _LINE_EVERY:
             self._last_line = now
-            passed = now - self._began
-            left = passed * (event.total - event.done) / event.done if event.done else 0.0
-            self._line(f"    {told}, {shown(passed, 's')} passed" + (f", {shown(left, 's')} left" if left else ""))
+            began, before = self._from
+            gone = event.done - before
+            left = (now - began) * (event.total - event.done) / gone if gone > 0 else 0.0
+            passed = shown(now - self._began, "s")
+            self._line(f"    {told}, {passed} passed" + (f", {shown(left, 's')} left" if left else ""))
 
     def _end(self, use: str, how: str) -> None:
         if self._live and self._task is not None:
