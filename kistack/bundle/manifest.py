@@ -55,11 +55,16 @@ class Licence(BaseModel):
     text: str = ""
 
 
+#: Tokens that any answer of a bundle may have; more where labelled answers are longer.
+ANSWER_TOKENS = 64
+
+
 class Manifest(BaseModel):
     """What ``manifest.json`` says.
 
     ``parts`` are the artifacts by name, ``models`` the delivered slots, ``index`` the part that is searched.
-    ``scores`` are the metrics the run measured, ``{system: {metric: {value, low, high}}}``.
+    ``max_new_tokens`` is how long an answer may become. ``scores`` are the metrics the run measured,
+    ``{system: {metric: {value, low, high}}}``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -75,7 +80,7 @@ class Manifest(BaseModel):
     parts: Mapping[str, Part]
     models: Mapping[str, str]
     index: str = ""
-    max_new_tokens: int = 64
+    max_new_tokens: int = ANSWER_TOKENS
     licences: tuple[Licence, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
     scores: Mapping[str, Mapping[str, Mapping[str, float]]] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kistack.advisor.calibration import calibrate
 from kistack.bundle.archive import PROFILE_FILE, RECORD_FILE
-from kistack.bundle.manifest import BUNDLE_FOLDER, Licence, Manifest
+from kistack.bundle.manifest import ANSWER_TOKENS, BUNDLE_FOLDER, Licence, Manifest
 from kistack.bundle.runs import PLAN_FILE
 from kistack.bundle.totals import answering, foretold, observed
 from kistack.bundle.writing import LICENCE_NAMES, write_bundle
@@ -26,6 +26,7 @@ from kistack.errors import KistackError, StepFailed, StoreError
 from kistack.evaluation.scoring import read_system
 from kistack.execution.events import EVENTS_FILE, Event, EventLog, RunFinished, Warned
 from kistack.execution.runner import Execution, execute
+from kistack.plugins.builtins import longest_answer
 from kistack.storage.files import storing
 
 if TYPE_CHECKING:
@@ -279,6 +280,7 @@ def _bundle(
         prompt=place.scenario.template.to_json(),
         parts={},
         models={},
+        max_new_tokens=max(ANSWER_TOKENS, longest_answer(profile.number("pairs.answer_tokens"))),
         licences=_licences(place, profile),
         environment=environment(profile, pipeline),
         scores={

@@ -135,10 +135,24 @@ def shuffled(passages: Sequence[Passage], question: str) -> list[Passage]:
     return sorted(passages, key=lambda p: hashlib.sha256(f"{question}\n{p.id}\n{p.text}".encode()).digest())
 
 
+#: Tokens that every answer may have, and how many more than the labelled ones have on average.
+_LEAST_ANSWER, _OVER_MEAN, _ANSWER_STEP = 32, 2.0, 16
+
+
+def longest_answer(mean_tokens: float) -> int:
+    """How long an answer may become where labelled ones have so many tokens on average: what is cut off is not judged.
+
+    Twice as many, in steps of 16, so that a few more labels do not make another question of it.
+    """
+    return max(_LEAST_ANSWER, _ANSWER_STEP * math.ceil(_OVER_MEAN * mean_tokens / _ANSWER_STEP))
+
+
 class AnswerSettings(Settings):
     """How questions are put to a model."""
 
-    max_new_tokens: int = Field(default=32, ge=1, le=4096, description="longest answer, in tokens")
+    max_new_tokens: int = Field(
+        default=0, ge=0, le=4096, description="longest answer, in tokens; 0 goes by how long labelled answers are"
+    )
     batch: int = Field(default=0, ge=0, le=1024, description="questions answered at once; 0 lets the runtime choose")
     few_shot: int = Field(default=0, ge=0, le=32, description="training pairs shown before each question")
     latency_items: int = Field(
@@ -175,8 +189,15 @@ class AnswerItems(Stage):
             timed=True,
         )
 
+    def resolve(self, settings: AnswerSettings, profile: Profile, inputs: Mapping[str, Type]) -> AnswerSettings:
+        """The longest answer, by the labelled ones."""
+        if settings.max_new_tokens or "items" not in inputs:
+            return settings
+        return settings.model_copy(update={"max_new_tokens": longest_answer(inputs["items"].fact("answer_tokens"))})
+
     def estimate(self, settings: AnswerSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """All questions in batches and some one by one, at what the runtime says of both."""
+        settings = self.resolve(settings, profile, inputs)
         model, items = inputs["model"], inputs["items"]
         index = inputs.get("index")
         count = items.fact("count", 1)
@@ -206,6 +227,9 @@ class AnswerItems(Stage):
     def run(self, settings: AnswerSettings, ctx: Context) -> Mapping[str, Mapping[str, float]]:
         """Answer all questions in batches, then some of them one by one."""
         source = ctx.input("items")
+        if not settings.max_new_tokens:
+            longest = longest_answer(source.fact("answer_tokens"))
+            settings = settings.model_copy(update={"max_new_tokens": longest})
         items = list(read_jsonl(source.path / PAIRS_FILE))
         if not items:
             raise StepFailed("no held-out question to answer", "hold out some pairs: knowledge.split in kistack.yaml")

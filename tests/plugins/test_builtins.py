@@ -12,6 +12,7 @@ from kistack.plugins.builtins import (
     AnswerSettings,
     PairsPassages,
     PairsPassagesSettings,
+    longest_answer,
     read_jsonl,
     serving_load,
     write_jsonl,
@@ -165,6 +166,28 @@ def test_no_items_is_an_error_with_a_remedy(tmp_path):
     ctx = LocalContext(tmp_path, {"items": artifact("items", folder)}, {"model": model()})
     with pytest.raises(StepFailed, match="no held-out question"):
         run_stage(AnswerItems(), ctx)
+
+
+class Noting(toys.ToySession):
+    limits: list
+
+    def generate(self, prompts, *, max_new_tokens, batch=0, on_done=None):
+        self.limits.append(max_new_tokens)
+        return super().generate(prompts, max_new_tokens=max_new_tokens, batch=batch, on_done=on_done)
+
+
+@pytest.mark.parametrize(("mean", "longest"), [(0, 32), (5, 32), (16, 32), (17, 48), (30, 64), (200, 400)])
+def test_answers_may_be_as_long_as_labelled_ones(pairs, tmp_path, mean, longest):
+    assert longest_answer(mean) == longest
+    items = Type("items", "jsonl", {}, {"count": 2, "prompt_tokens": 40, "answer_tokens": mean})
+    resolved = AnswerItems().resolve(AnswerSettings(), small_profile(), {"items": items})
+    assert resolved.max_new_tokens == longest
+    own = AnswerSettings(max_new_tokens=7)
+    assert AnswerItems().resolve(own, small_profile(), {"items": items}) == own
+    model = Noting({"knows": {}})
+    model.limits = []
+    run_stage(AnswerItems(), LocalContext(tmp_path, {"items": artifact("items", pairs)}, {"model": model}), resolved)
+    assert set(model.limits) == {longest}
 
 
 def test_estimates_grow_with_the_work():
