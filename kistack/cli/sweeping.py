@@ -123,7 +123,9 @@ def _state(book: Notebook) -> str:
     from kistack.execution.detach import status_of
 
     status = status_of(book.folder)
-    return f"running (process {status.pid})" if status.status == "running" else "not running"
+    if status.status == "running":
+        return f"running (process {status.pid})"
+    return "running" if book.is_held else "not running"
 
 
 def _detach(place: Workspace, request: Request, how: Running, budget: str, *, as_json: bool) -> None:

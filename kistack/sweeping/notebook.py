@@ -168,3 +168,14 @@ class Notebook:
             yield
         finally:
             lock.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is at work on it, in a terminal or on its own."""
+        lock = FileLock(self.folder / "sweep.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False

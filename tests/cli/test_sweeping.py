@@ -1,7 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 from commanding import commands
+
+from kistack.storage.project import Project
+from kistack.sweeping.notebook import Notebook
 
 FEW = ("sweep", "--plans", "nothing,retrieve", "--settings", "same")
 
@@ -25,7 +29,9 @@ def test_sweep_prints_a_table_and_shows_it_again(kistack):
     assert code == 0
     document = json.loads(text)
     assert [r["status"] for r in document["rows"]] == ["done", "done"]
-    assert "not running" in told
+    assert "it is not running" in told
+    with Notebook.find(Project.find(Path()), "last").locked():
+        assert "it is running" in kistack("sweep", "--show", "last")[2]
     again = json.loads(kistack(*FEW, "--json")[1])
     assert again["rows"] == document["rows"]
     html = kistack("report", "sweep", "--format", "html")[1]
