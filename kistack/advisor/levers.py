@@ -249,15 +249,16 @@ def _limits(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
 def _machines(profile: Profile, judged: Sequence[Judged]) -> list[Lever]:
     """Free memory of the machines that train and serve: that of a GPU where there is one, and their own."""
     found = []
-    for section, limit, verb, held in (
-        ("serving", "serving memory", "serves", serving_bytes),
-        ("hardware", "training memory", "trains", training_bytes),
+    for section, what, verb, held in (
+        ("serving", "serving", "serves", serving_bytes),
+        ("hardware", "training", "trains", training_bytes),
     ):
         here = machine(profile, section)
         kinds = (("gpu_free", "GPU memory", 0), ("ram_free", "memory", 1))
         for device, memory, part in kinds if here.gpus else kinds[1:]:
             found += _limit(
-                profile, f"{section}.{device}", limit, f"less than {{}} of {memory} were free where it {verb}",
+                profile, f"{section}.{device}", f"{what} {memory}",
+                f"less than {{}} of {memory} were free where it {verb}",
                 f"{{}} of {memory} were free where it {verb}", _size, _held(held, here, part), judged, machine=True,
             )  # fmt: skip
     return found

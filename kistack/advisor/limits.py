@@ -82,15 +82,16 @@ def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     p95 = costs.cost("latency_seconds") * P95_OVER_MEAN
     serving, training = serving_bytes(costs, given.serve), training_bytes(costs, given.train)
     bundle, built = costs.cost("bytes"), costs.cost("scratch_bytes")
+    serve, train = given.serve, given.train
     asked = (
         ("memory", costs.cost("serving_peak_bytes"), given.memory, format_size, "raise limits.memory to {}"),
-        ("serving memory", serving.gpu, given.serve.gpu_free, format_size, "serve where {} of GPU memory are free"),
-        ("serving memory", serving.main, given.serve.ram_free, format_size, "serve where {} of memory are free"),
-        ("training memory", training.gpu, given.train.gpu_free, format_size, "train where {} of GPU memory are free"),
-        ("training memory", training.main, given.train.ram_free, format_size, "train where {} of memory are free"),
+        ("serving GPU memory", serving.gpu, serve.gpu_free, format_size, "serve where {} of GPU memory are free"),
+        ("serving memory", serving.main, serve.ram_free, format_size, "serve where {} of memory are free"),
+        ("training GPU memory", training.gpu, train.gpu_free, format_size, "train where {} of GPU memory are free"),
+        ("training memory", training.main, train.ram_free, format_size, "train where {} of memory are free"),
         ("disk", bundle, given.disk, format_size, "raise limits.disk to {}"),
-        ("serving disk", bundle, given.serve.disk_free, format_size, "free {} of disk where it serves"),
-        ("training disk", built, given.train.disk_free, format_size, "free {} of disk where it trains"),
+        ("serving disk", bundle, serve.disk_free, format_size, "free {} of disk where it serves"),
+        ("training disk", built, train.disk_free, format_size, "free {} of disk where it trains"),
         ("latency", p95, given.latency, format_duration, "raise limits.latency_p95 to {}"),
         ("training time", costs.cost("seconds"), given.training, format_duration, "allow {} of training"),
         ("money", costs.cost("money"), given.money, format_money, "raise limits.money to {}"),
@@ -109,10 +110,13 @@ class Held(NamedTuple):
 
 
 def serving_bytes(estimate: Estimate, here: Machine) -> Held:
-    """What answering holds on a machine; all of it is the machine's own where there is no GPU."""
+    """What answering holds on a machine.
+
+    All of it is the machine's own where there is no GPU, and also where GPU and processor use one memory.
+    """
     total = estimate.cost("serving_peak_bytes")
-    main = total * estimate.facts.get("memory", {}).get("serving_main", 0.0) if here.gpus else total
-    return Held(total - main, main)
+    gpu = total * estimate.facts.get("memory", {}).get("serving_gpu", 1.0) if here.gpus else 0.0
+    return Held(gpu, total if here.unified else total - gpu)
 
 
 def training_bytes(estimate: Estimate, here: Machine) -> Held:

@@ -65,6 +65,8 @@ def _axes(judged: Judged) -> tuple[float, ...]:
     candidate, upkeep = judged.candidate, judged.upkeep
     barred = sum(r.limit.startswith("rule") or r.limit in _FIXED for r in candidate.rejections)
     prompt = candidate.estimate.facts.get("prompt", {}).get("tokens", 0.0)
+    memory = candidate.estimate.facts.get("memory", {})
+    answering, gpu = candidate.estimate.cost("serving_peak_bytes"), memory.get("serving_gpu", 1.0)
     return (
         float(barred),
         -candidate.quality,
@@ -73,6 +75,11 @@ def _axes(judged: Judged) -> tuple[float, ...]:
         float(len(candidate.plan.steps)),
         prompt,
         *(candidate.estimate.cost(n) for n in _COSTS),
+        # Of two that need as much in all, one may fit beside a small GPU.
+        answering * gpu,
+        answering * (1 - gpu),
+        memory.get("gpu_peak_bytes", 0.0),
+        memory.get("main_peak_bytes", 0.0),
     )
 
 

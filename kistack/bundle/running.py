@@ -280,7 +280,7 @@ def _bundle(
         prompt=place.scenario.template.to_json(),
         parts={},
         models={},
-        max_new_tokens=max(ANSWER_TOKENS, longest_answer(profile.number("pairs.answer_tokens"))),
+        max_new_tokens=_longest(profile, pipeline),
         licences=_licences(place, profile),
         environment=environment(profile, pipeline),
         scores={
@@ -291,6 +291,14 @@ def _bundle(
     target = folder / BUNDLE_FOLDER
     write_bundle(target, manifest, models, index)
     return target
+
+
+def _longest(profile: Profile, pipeline: Pipeline) -> int:
+    """How long an answer of the bundle may become: as long as one that was measured, and some length in any case."""
+    prompt = pipeline.estimate.facts.get("prompt", {}).get("tokens", 0.0)
+    return max(
+        ANSWER_TOKENS, longest_answer(profile.number("pairs.answer_tokens"), profile.number("model.context"), prompt)
+    )
 
 
 def _licences(place: Workspace, profile: Profile) -> tuple[Licence, ...]:

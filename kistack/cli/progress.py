@@ -86,7 +86,7 @@ class RunDisplay:
     def _start(self, event: StepStarted) -> None:
         self._where = f"[{event.index}/{event.total}]"
         self._began = self._last_line = time.monotonic()
-        self._unit, self._from = "", (self._began, 0.0)
+        self._unit = ""
         expected = event.predicted.get("seconds")
         about = f", about {shown(expected, 's')}" if expected else ""
         auto = " (put in automatically)" if event.auto else ""
@@ -99,10 +99,8 @@ class RunDisplay:
         told = f"{significant(event.done)}/{significant(event.total)} {event.unit} {numbers}".strip()
         now = time.monotonic()
         if event.unit != self._unit:
-            first = not self._unit
-            self._unit, self._from = event.unit, (self._began, 0.0) if first else (now, event.done)
-            if self._live and self._task is not None and not first:
-                self._bars.reset(self._task)
+            # What was done before, by an interrupted step, says nothing of the pace.
+            self._unit, self._from = event.unit, (now, event.done)
         if self._live and self._task is not None:
             self._bars.update(self._task, completed=event.done, total=event.total or None, told=told)
             return

@@ -34,7 +34,7 @@ def fold(
     the largest scratch); ``bytes`` is the bundle, all that must travel included; serving numbers come from
     ``serving``. Evaluation is told apart as ``evaluation_seconds``. ``facts["memory"]`` says what of it is whose on a
     machine with GPUs: ``main_peak_bytes`` of steps that compute on the processor, ``gpu_peak_bytes`` of the others, and
-    the share ``serving_main`` of what serves.
+    the share ``serving_gpu`` of what serves.
 
     Intervals add end by end: what is wrong about a machine or a model is wrong in all its steps at once. ``raw`` are
     the same sums over what the stages stated, where calibration moved any of it.
@@ -118,34 +118,33 @@ def _effects(steps: Iterable[Node]) -> Effect | None:
 def serving_of(model: Bound, opener: Opener | None, index: Bound | None, profile: Profile, host: Host) -> Estimate:
     """Costs of one answer on the serving machine: latency and memory add over what is opened.
 
-    ``facts["memory"]["serving_main"]`` is the share of the memory that is the machine's own whatever GPUs there are.
+    ``facts["memory"]["serving_gpu"]`` is the share of the memory that is a GPU's where there are any.
     """
     passages = 0.0
-    query = memory = 0.0
-    main = PYTHON_BYTES
+    query = memory = gpu = 0.0
     if index is not None and index.type.opener is not None:
         found = _serving(index.type, index.type.opener, profile, host, 0.0)
         passages = found.facts.get("passages", {}).get("tokens", 0.0)
         query = found.cost("query_seconds")
         memory += found.cost("peak_bytes")
-        main += found.cost("peak_bytes") * _on_processor(index.type.opener, host)
+        gpu += found.cost("peak_bytes") * _on_gpu(index.type.opener, host)
     costs: dict[str, float] = {"query_seconds": query}
     if opener is not None:
         opened = _serving(model.type, opener, profile, host, passages)
         costs["tokens_per_second"] = opened.cost("tokens_per_second")
         costs["latency_seconds"] = opened.cost("latency_seconds") + query
         memory += opened.cost("peak_bytes")
-        main += opened.cost("peak_bytes") * _on_processor(opener, host)
+        gpu += opened.cost("peak_bytes") * _on_gpu(opener, host)
     costs["peak_bytes"] = memory + PYTHON_BYTES
     load = serving_load(profile, passages)
-    share = {"serving_main": main / costs["peak_bytes"]}
+    share = {"serving_gpu": gpu / costs["peak_bytes"]}
     return Estimate(costs, {"prompt": {"tokens": load.prompt_tokens}, "memory": share})
 
 
-def _on_processor(opener: Opener, host: Host) -> bool:
+def _on_gpu(opener: Opener, host: Host) -> bool:
     stage = host.get(opener.stage).stage
     traits = host.guard(stage.name, "traits", lambda: stage.traits(stage.Settings(**opener.settings)))
-    return bool(traits.processor)
+    return not traits.processor
 
 
 def _serving(found: Type, opener: Opener, profile: Profile, host: Host, passages: float) -> Estimate:

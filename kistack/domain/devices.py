@@ -43,6 +43,8 @@ class Preset:
     gpu_total: float | None = None
     gpu_free: float | None = None
     price_per_hour: float | None = None
+    #: GPU and processor use one memory; nothing where they do not.
+    unified: bool | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ class PairsPassages(Stage):
             },
             produces={"pairs": Out(kind="pairs", like="pairs", set={"passages": "with"}, same=True)},
             auto=True,
+            processor=True,
         )
 
     def estimate(self, settings: PairsPassagesSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
@@ -136,15 +137,20 @@ def shuffled(passages: Sequence[Passage], question: str) -> list[Passage]:
 
 
 #: Tokens that every answer may have, and how many more than the labelled ones have on average.
-_LEAST_ANSWER, _OVER_MEAN, _ANSWER_STEP = 32, 2.0, 16
+_LEAST_ANSWER, _OVER_MEAN, _ANSWER_STEP, _MOST_ANSWER = 32, 2.0, 16, 4096
+#: How much longer than the mean prompt one may be that still leaves room for an answer.
+_LONG_PROMPT = 1.5
 
 
-def longest_answer(mean_tokens: float) -> int:
+def longest_answer(mean_tokens: float, context: float = 0.0, prompt_tokens: float = 0.0) -> int:
     """How long an answer may become where labelled ones have so many tokens on average: what is cut off is not judged.
 
-    Twice as many, in steps of 16, so that a few more labels do not make another question of it.
+    Twice as many, in steps of 16, so that a few more labels do not make another question of it; but no more than is
+    left of the model's ``context`` beside a prompt half as long again as the mean one (0: nobody knows).
     """
-    return max(_LEAST_ANSWER, _ANSWER_STEP * math.ceil(_OVER_MEAN * mean_tokens / _ANSWER_STEP))
+    wanted = _ANSWER_STEP * math.ceil(_OVER_MEAN * mean_tokens / _ANSWER_STEP)
+    room = _ANSWER_STEP * int((context - _LONG_PROMPT * prompt_tokens) // _ANSWER_STEP) if context else _MOST_ANSWER
+    return max(_LEAST_ANSWER, min(wanted, room, _MOST_ANSWER))
 
 
 class AnswerSettings(Settings):
@@ -193,19 +199,16 @@ class AnswerItems(Stage):
         """The longest answer, by the labelled ones."""
         if settings.max_new_tokens or "items" not in inputs:
             return settings
-        return settings.model_copy(update={"max_new_tokens": longest_answer(inputs["items"].fact("answer_tokens"))})
+        context = inputs["model"].fact("context") if "model" in inputs else 0.0
+        longest = longest_answer(inputs["items"].fact("answer_tokens"), context, _prompt_tokens(settings, inputs))
+        return settings.model_copy(update={"max_new_tokens": longest})
 
     def estimate(self, settings: AnswerSettings, profile: Profile, inputs: Mapping[str, Type]) -> Estimate:
         """All questions in batches and some one by one, at what the runtime says of both."""
         settings = self.resolve(settings, profile, inputs)
         model, items = inputs["model"], inputs["items"]
         index = inputs.get("index")
-        count = items.fact("count", 1)
-        prompt = items.fact("prompt_tokens", 60)
-        if index is not None:
-            prompt += index.fact("passages", 3) * index.fact("passage_tokens", 50)
-        if settings.few_shot:
-            prompt += settings.few_shot * (items.fact("prompt_tokens", 40) + items.fact("answer_tokens", 8))
+        count, prompt = items.fact("count", 1), _prompt_tokens(settings, inputs)
         new = float(settings.max_new_tokens)
         if settings.few_shot or any(stage.startswith(_TEACHING) for stage in model.line):
             new = min(new, max(8.0, 1.5 * items.fact("answer_tokens", 12)))  # who was shown how to answer stops then
@@ -258,6 +261,15 @@ class AnswerItems(Stage):
         speed = {**_speed(singles, searching, done, elapsed), **energy}
         (out / SPEED_FILE).write_text(json.dumps(speed, sort_keys=True), encoding="utf-8")
         return {"answers": {"count": total, "bytes": written}}
+
+
+def _prompt_tokens(settings: AnswerSettings, inputs: Mapping[str, Type]) -> float:
+    """Mean tokens of a prompt: the question, its passages, and the examples before it."""
+    items, index = inputs["items"], inputs.get("index")
+    prompt = items.fact("prompt_tokens", 60)
+    if index is not None:
+        prompt += index.fact("passages", 3) * index.fact("passage_tokens", 50)
+    return prompt + settings.few_shot * (items.fact("prompt_tokens", 40) + items.fact("answer_tokens", 8))
 
 
 def _answering(model: Type, load: Load, profile: Profile) -> Estimate:

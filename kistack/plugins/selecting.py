@@ -127,6 +127,7 @@ class SelectDocuments(_Select):
         return Traits(
             consumes={"corpus": Port(kind="corpus", where={"format": "jsonl"}, hint="name knowledge.corpus")},
             produces={"corpus": Out(kind="corpus", like="corpus", same=True)},
+            processor=True,
         )
 
     def refuse_nothing(self, parts: Sequence[str], profile: Profile) -> None:
@@ -186,6 +187,7 @@ class SelectPairs(_Select):
                 ),
             },
             produces={"pairs": Out(kind="pairs", like="pairs", same=True)},
+            processor=True,
         )
 
     def refuse_nothing(self, parts: Sequence[str], profile: Profile) -> None:

@@ -42,6 +42,8 @@ def describe(gpus: list[Gpu]) -> Facts:
         facts[f"gpu{number}_name"] = measured(gpu.name, f"index {gpu.index}" + (f", {gpu.uuid}" if gpu.uuid else ""))
         facts[f"gpu{number}_total"] = measured(gpu.total, why, "B")
         facts[f"gpu{number}_free"] = measured(_rounded(gpu.free), f"{why}, now", "B")
+    if any(gpu.unified for gpu in gpus):
+        facts["unified"] = measured(True, "GPU and processor use one memory")
     fullest = min(gpus, key=lambda g: g.free)
     every = ", ".join(format_size(g.free, 3) for g in gpus)
     facts["gpu_total"] = measured(fullest.total, f"of the fullest one, {fullest.name}", "B")

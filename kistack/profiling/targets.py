@@ -30,6 +30,7 @@ _PRESET = (
     ("flops_int8", "FLOP/s"),
     ("price_per_hour", "USD/h"),
     ("platform", ""),
+    ("unified", ""),
 )
 
 #: Words by which a source may name facts of the table that it is for.
@@ -41,6 +42,7 @@ _TOPICS = {
     "disk_free": {"free", "machine", "machine around it"},
     "gpu_free": {"free"},
     "price_per_hour": {"price"},
+    "unified": {"free"},
 }
 
 _STATED = (  # field of Device, fact, unit
@@ -103,7 +105,7 @@ def _has_gpu(facts: Facts) -> bool:
 
 def _processor_alone(facts: Facts) -> Facts:
     """A machine without its GPUs: what stands under plain names are their speeds, beside it the processor's."""
-    kept = {n: f for n, f in facts.items() if not n.startswith(("gpu", "flops", "bandwidth", "cpu_"))}
+    kept = {n: f for n, f in facts.items() if not n.startswith(("gpu", "flops", "bandwidth", "cpu_", "unified"))}
     return kept | {n.removeprefix("cpu_"): f for n, f in facts.items() if n.startswith("cpu_")}
 
 

@@ -25,6 +25,7 @@ from kistack.sweeping.rows import SWEEP_SCHEMA, Combination, Row, Sweep
 
 SWEEPS = "sweeps"
 _SWEEP, _RESULT = "sweep.json", "result.json"
+_ASKED_SECONDS = 0.5
 
 
 class Notebook:
@@ -159,7 +160,8 @@ class Notebook:
         """
         lock = FileLock(self.folder / "sweep.lock")
         try:
-            lock.acquire(timeout=0)
+            # Who only asks whether it is held holds it for an instant.
+            lock.acquire(timeout=_ASKED_SECONDS)
         except Timeout:
             raise InputError(
                 f"sweep {self.sweep} is running already", f"see how it stands: kistack sweep --show {self.sweep}"
@@ -177,5 +179,7 @@ class Notebook:
             lock.acquire(timeout=0)
         except Timeout:
             return True
+        except OSError:  # nobody can run what nobody can write
+            return False
         lock.release()
         return False

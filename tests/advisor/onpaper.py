@@ -96,6 +96,7 @@ class PaperRetrieve(Stage):
             consumes={"corpus": Port(kind="corpus", hint="name documents under knowledge.corpus")},
             produces={"index": Out(kind="index", format="paper", serve=True)},
             opens=(Opens(kind="index", format="paper", gives=("search",)),),
+            processor=True,
         )
 
     def suggest(self, profile, inputs):

@@ -4,9 +4,10 @@ import pytest
 from advisor.onpaper import profile_of
 
 from kistack.advisor.candidates import composed
-from kistack.advisor.limits import P95_OVER_MEAN, below_least, bounds, rejections
+from kistack.advisor.limits import P95_OVER_MEAN, below_least, bounds, rejections, serving_bytes
 from kistack.composition.arranging import plan_of
 from kistack.domain.scenario import Scenario
+from kistack.plugins.costs import machine
 from kistack.units import parse_duration, parse_size
 
 
@@ -53,11 +54,22 @@ def test_what_computes_on_the_processor_need_not_fit_into_a_gpu(host, scenario):
 
 def test_what_computes_on_a_gpu_must_fit_into_it(host, scenario):
     found = broken(host, scenario, "tune", **GPUS)
-    assert [r.limit for r in found] == ["serving memory", "training memory"]
+    assert [r.limit for r in found] == ["serving GPU memory", "training GPU memory"]
     assert all("of GPU memory are free" in r.admits for r in found)
     assert all(r.allowed == "50 MB" for r in found)
     small = {**GPUS, "serving__gpu_free": 8e9, "hardware__gpu_free": 8e9}
     assert broken(host, scenario, "tune", **small, hardware__ram_free=1e9, serving__ram_free=1e9) == []
+
+
+def test_where_gpu_and_processor_use_one_memory_all_must_fit_into_it(host, scenario):
+    profile = profile_of(serving__gpus=1)
+    estimate = composed(plan_of("retrieve+tune", host), profile, host).pipeline.estimate
+    gpu, main = serving_bytes(estimate, machine(profile, "serving"))
+    assert 0 < main < gpu
+    one = {"serving__gpus": 1, "serving__gpu_free": gpu + main / 2, "serving__ram_free": gpu + main / 2}
+    assert broken(host, scenario, "retrieve+tune", **one) == []
+    (found,) = broken(host, scenario, "retrieve+tune", **one, serving__unified=True)
+    assert found.limit == "serving memory"
 
 
 def test_judging_again_on_another_machine_asks_for_its_own_memory(host, scenario):

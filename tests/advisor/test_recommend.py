@@ -77,7 +77,7 @@ def test_a_large_reader_on_a_server(advised):
     assert "large-readers-read-already" in rules(named(advice, "retrieve+tune"))
     assert "pairs-teach-small-readers-to-read" not in rules(named(advice, "retrieve+tune"))
     distilled = named(advice, "retrieve+distill")
-    assert [r.limit for r in distilled.rejections] == ["training memory"]
+    assert [r.limit for r in distilled.rejections] == ["training GPU memory"]
 
 
 def test_air_gapped_without_pairs(advised):

@@ -37,9 +37,20 @@ def counted(done, total, unit):
 def test_time_left_is_told_from_the_pace_so_far(said, clock):
     with RunDisplay() as display:
         display(StepStarted(key="k", use="answer/items", index=1, total=1))
+        display(counted(0, 200, "answers"))
         clock.now += 30
         display(counted(50, 200, "answers"))
     assert said[-1] == "    50.0/200 answers, 30 s passed, 1.5 min left"
+
+
+def test_what_an_interrupted_step_had_done_says_nothing_of_the_pace(said, clock):
+    with RunDisplay() as display:
+        display(StepStarted(key="k", use="tune/x", index=1, total=1))
+        clock.now += 10
+        display(counted(500, 1000, "tokens"))
+        clock.now += 20
+        display(counted(600, 1000, "tokens"))
+    assert said[-1] == "    600/1,000 tokens, 30 s passed, 1.33 min left"
 
 
 def test_what_is_counted_next_has_a_pace_of_its_own(said, clock):
@@ -59,6 +70,7 @@ def test_a_new_step_begins_anew(said, clock):
     with RunDisplay() as display:
         for index in (1, 2):
             display(StepStarted(key="k", use="tune/x", index=index, total=2))
+            display(counted(0, 20, "tokens"))
             clock.now += 40
             display(counted(10, 20, "tokens"))
             assert said[-1] == "    10.0/20.0 tokens, 40 s passed, 40 s left"

@@ -190,6 +190,20 @@ def test_answers_may_be_as_long_as_labelled_ones(pairs, tmp_path, mean, longest)
     assert set(model.limits) == {longest}
 
 
+def test_answers_leave_room_for_prompts_in_the_context():
+    assert longest_answer(300) == 608
+    assert longest_answer(300, context=2048, prompt_tokens=1200) == 240
+    assert longest_answer(300, context=512, prompt_tokens=1200) == 32
+    assert longest_answer(5000) == 4096
+    kinds = {
+        "items": Type("items", "jsonl", {}, {"count": 2, "prompt_tokens": 100, "answer_tokens": 300}),
+        "model": Type("model", "toy", {}, {"context": 2048}),
+        "index": Type("index", "x", {}, {"passages": 5, "passage_tokens": 220}),
+    }
+    for settings, longest in ((AnswerSettings(), 240), (AnswerSettings(few_shot=1), 32)):
+        assert AnswerItems().resolve(settings, small_profile(), kinds).max_new_tokens == longest
+
+
 def test_estimates_grow_with_the_work():
     profile = small_profile()
     kinds = {"model": Type("model", "toy", {"precision": "fp32"}, {"params": 1e8, "layers": 12, "bytes": 4e8})}

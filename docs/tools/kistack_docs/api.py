@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from kistack.domain import artifacts, facts, prompt, records
 from kistack.plugins import API_VERSION, environments, sessions, stages
-from kistack_docs.errors import signature
+from kistack_docs.errors import returned, signature
 from kistack_docs.text import anchor, code, page, paragraphs, raises, table
 
 API = f"""\
@@ -51,8 +52,9 @@ def _class(found: type) -> list[str]:
     blocks = _linked(paragraphs(found.__doc__), found)
     blocks += ["\n".join(f"- Raises {code(error)}: {when}" for error, when in raises(found.__doc__))]
     blocks += [table(("field", "type", "default"), _fields(found))]
-    for name, member in () if found in _NOT_CALLED else _methods(found):
-        blocks += [f"```text\n{signature(name, member)}\n```", *paragraphs(member.__doc__)]
+    for name, member in () if found in _NOT_CALLED else _members(found):
+        told = f"{name}: {annotation(member)}" if isinstance(member, property) else signature(name, member)
+        blocks += [f"```text\n{told}\n```", *paragraphs(member.__doc__)]
     return blocks
 
 
@@ -91,10 +93,17 @@ def _value(value: object) -> str:
     return code(repr(value)) if not inspect.ismemberdescriptor(value) else ""
 
 
-def _methods(found: type) -> list[tuple[str, Callable[..., object]]]:
-    """Public methods that the class itself defines; those of storage (to and from JSON) are not for plugins."""
+def _members(found: type) -> list[tuple[str, Any]]:
+    """Public methods and properties of the class itself; those of storage (to and from JSON) are not for plugins."""
     return [
         (name, value)
         for name, value in vars(found).items()
-        if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_json")
+        if (inspect.isfunction(value) or isinstance(value, property))
+        and not name.startswith("_")
+        and not name.endswith("_json")
     ]
+
+
+def annotation(member: property) -> str:
+    """The type of a property."""
+    return returned(member.fget)

@@ -103,11 +103,16 @@ def signature(name: str, function: Callable[..., object]) -> str:
         given = "" if parameter.default is parameter.empty else f" = {value}"
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         parts.append(f"{stars}{parameter.name}: {_short(parameter.annotation)}{given}")
-    returned = f" -> {_short(found.return_annotation)}"
-    line = f"{name}({', '.join(parts)}){returned}"
+    end = f" -> {returned(function)}"
+    line = f"{name}({', '.join(parts)}){end}"
     if len(line) <= _LINE:
         return line
-    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){returned}"
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
+
+
+def returned(function: Callable[..., object]) -> str:
+    """The type that a function returns."""
+    return _short(inspect.signature(function).return_annotation)
 
 
 def _short(annotation: object) -> str:

@@ -21,7 +21,8 @@ class Machine:
 
     ``bandwidth`` (B/s) and the matrix products ``flops_fp32`` and ``flops_bf16`` (FLOP/s) are those of the device the
     model runs on: the GPU where ``gpus`` is not 0. Free memory and disk nobody knows are infinite: unknown is not held
-    against a plan. ``price_per_hour`` is in US dollars, 0 where it costs nothing or nobody says.
+    against a plan. ``unified``: GPU and processor use one memory. ``price_per_hour`` is in US dollars, 0 where it costs
+    nothing or nobody says.
     """
 
     cores: int = 1
@@ -32,6 +33,7 @@ class Machine:
     flops_bf16: float = 0.0
     gpus: int = 0
     gpu_free: float = 0.0
+    unified: bool = False
     price_per_hour: float = 0.0
 
     @property
@@ -83,5 +85,6 @@ def machine(profile: Profile, section: str = "hardware", *, processor: bool = Fa
         flops_bf16=profile.number(f"{speeds}flops_bf16") or flops * assumed_gain,
         gpus=gpus,
         gpu_free=profile.number(f"{section}.gpu_free", math.inf) if gpus else 0.0,
+        unified=bool(gpus and profile.number(f"{section}.unified")),
         price_per_hour=profile.number(f"{section}.price_per_hour"),
     )

@@ -48,7 +48,8 @@ class HaystackRetriever(Stage):
             packages=("haystack", *packages),
             opens=(Opens(kind="index", format=FORMAT, gives=("search",)),),
             opt_in=True,
-            processor=settings.method == "bm25",
+            # Vectors and texts lie in main memory also where a GPU embeds the documents.
+            processor=True,
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[RetrieverSettings]:

@@ -44,6 +44,8 @@ class LlamaIndexRetriever(Stage):
             needs=(Need(fact="count", at_least=1, port="corpus", hint="add documents under knowledge.corpus"),),
             packages=("llama_index.core", "transformers", "torch"),
             opens=(Opens(kind="index", format=FORMAT, gives=("search",)),),
+            # Vectors and texts lie in main memory also where a GPU embeds the documents.
+            processor=True,
         )
 
     def suggest(self, profile: Profile, inputs: Mapping[str, Type]) -> list[RetrieverSettings]:
