@@ -79,11 +79,15 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """A candidate that broke no limit, as it was weighed, with what rules and runs said of it."""
+    """A candidate that broke no limit, as it was weighed, with what rules and runs said of it.
+
+    ``kind`` is the kind of points that runs spoke of.
+    """
 
     candidate: Candidate
     said: Said
     shown: tuple[Reason, ...]
+    kind: str
 
 
 class Bench:
@@ -178,6 +182,7 @@ class _Sitting:
         self._asks_plugins = bench.host.has_judges
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
+        self._least = 100 * given.at_least
         self._shown: dict[tuple[str, ...], tuple[Reason, ...]] = {}
 
     def judged(self, option: Option, found: Composed) -> Judged:
@@ -186,6 +191,9 @@ class _Sitting:
             why = tuple(rejections(found, self.given))
             return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=why), option.number)
         case = self.bench.case(found)
+        if self._stands(case, option):
+            assert case.judged is not None
+            return case.judged
         needed = case.needs.get(self._gpus)
         if needed is None:
             needed = case.needs[self._gpus] = needs(found.pipeline, self.given)
@@ -200,7 +208,7 @@ class _Sitting:
             candidate = last.candidate
         else:
             candidate = self._weighed(case, said, shown, broken)
-        if candidate.quality < 100 * self.given.at_least:
+        if candidate.quality < self._least:
             short = below_least(candidate.high, self.given)
             if short is not None:
                 candidate = candidate.with_rejections((*candidate.rejections, short))
@@ -212,6 +220,26 @@ class _Sitting:
         judged = case.judged = Judged(candidate, option.number, case.prediction, upkeep, case.scale)
         return judged
 
+    def _stands(self, case: _Case, option: Option) -> bool:
+        """Whether a candidate that broke no limit is judged as it was; said without working anything out again."""
+        last, judged = case.last, case.judged
+        return (
+            last is not None
+            and judged is not None
+            and judged.candidate is last.candidate
+            and judged.number == option.number
+            and judged.candidate.quality >= self._least
+            and case.upkeep is not None
+            and case.upkeep[0] == self._queries
+            and last.kind == self._points_kind
+            and self._gpus in case.needs
+            and within(case.needs[self._gpus], self._most)
+            and case.reads is not None
+            and self.present.holds(case.reads)
+            and case.concern is not None
+            and self.ruling.of(case.concern) is last.said
+        )
+
     def _weighed(self, case: _Case, said: Said, shown: tuple[Reason, ...], broken: Sequence[Rejection]) -> Candidate:
         """The candidate at its quality, with what rules, runs and plugins say and all it is rejected for."""
         assert case.prediction is not None
@@ -219,7 +247,7 @@ class _Sitting:
         candidate: Candidate = Weighed(case.found, case.prediction, reasons, refused, case.placed)
         if not self._asks_plugins:
             if not broken:
-                case.last = _Last(candidate, said, shown)
+                case.last = _Last(candidate, said, shown, self._points_kind)
             return candidate
         own = self.bench.host.judge(candidate, self.profile)
         if own:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kistack.advisor.choice import standing
+from kistack.advisor.composing import Present
 from kistack.reporting.numbers import DASH, shown
 
 if TYPE_CHECKING:
@@ -72,18 +73,26 @@ def rows(judgement: Judgement, bench: Bench) -> tuple[Row, ...]:
         if known is None or (not known[1].candidate.kept and known[1].prediction is None and judged.prediction):
             first[name] = (place, judged)
     best = standing(order, {place for place, _ in first.values()})
+    present = Present(bench.profile)
     found = [
-        Row(j.candidate, j.number, counts[name], _fresh(bench, j), place == 0 and j.candidate.kept, place in best)
+        Row(
+            j.candidate,
+            j.number,
+            counts[name],
+            _fresh(bench, present, j),
+            place == 0 and j.candidate.kept,
+            place in best,
+        )
         for name, (place, j) in first.items()
     ]
     return tuple(sorted(found, key=lambda r: not r.candidate.kept))
 
 
-def _fresh(bench: Bench, judged: Judged) -> float | None:
+def _fresh(bench: Bench, present: Present, judged: Judged) -> float | None:
     if judged.prediction is None:
         return None
-    options, _ = bench.compositions.options(bench.profile)
-    pipeline = bench.compositions.one(options[judged.number], bench.profile).pipeline
+    options, _ = bench.compositions.options(bench.profile, present)
+    pipeline = bench.compositions.one(options[judged.number], bench.profile, present).pipeline
     return None if pipeline is None else pipeline.redo("corpus", "pairs").cost("seconds")
 
 

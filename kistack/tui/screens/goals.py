@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from kistack.errors import KistackError
 from kistack.tui.board import cells, rows
@@ -26,6 +26,13 @@ def _id(key: str) -> str:
 
 
 _KEYS = {_id(goal.key): goal.key for goal in GOALS}
+
+
+def _table(lines: Sequence[Sequence[str]]) -> Content:
+    """Lines under their labels. A table to walk in would be drawn for longer than all candidates are judged."""
+    wide = [max(map(len, column)) for column in zip(_LABELS, *lines, strict=True)]
+    head, *others = ("  ".join(text.ljust(w) for text, w in zip(line, wide, strict=True)) for line in (_LABELS, *lines))
+    return Content.assemble((head, "bold"), *(f"\n{line}" for line in others))
 
 
 class GoalField(Input):
@@ -67,6 +74,7 @@ Outside of a field s does the same; escape leaves a field."""
     GoalsScreen .goal .hint.-wrong { color: $error; text-style: bold; }
     GoalsScreen #lines { height: auto; }
     GoalsScreen #sets { height: 1fr; margin: 1 0 0 0; }
+    GoalsScreen #sets-text { width: auto; text-wrap: nowrap; }
     GoalsScreen.-narrow #goals { layout: vertical; }
     GoalsScreen.-narrow #fields { width: 1fr; height: 11; }
     GoalsScreen.-low .goal .hint { height: 1; }
@@ -90,13 +98,11 @@ Outside of a field s does the same; escape leaves a field."""
                         yield Static(Content(goal.hint), classes="hint")
             with Vertical(id="outlook"):
                 yield Static("", id="lines")
-                yield DataTable[Text](id="sets", cursor_type="none", zebra_stripes=False)
+                with VerticalScroll(id="sets", can_focus=False):
+                    yield Static("", id="sets-text")
 
     def on_mount(self) -> None:
-        """Set the columns, begin with the first field."""
-        table = self.query_one("#sets", DataTable)
-        for label in _LABELS:
-            table.add_column(label)
+        """Begin with the first field."""
         self.query(Input).first().focus()
 
     def entered(self) -> None:
@@ -175,13 +181,9 @@ Outside of a field s does the same; escape leaves a field."""
         told = f"{len(outlook.judgement.order)} judged in {1000 * outlook.seconds:.0f} ms"
         shown = Content.assemble((head, "bold"), "\n" + "\n".join(others), "\n", (told, "dim"))
         self.query_one("#lines", Static).update(shown)
-        table = self.query_one("#sets", DataTable)
-        if not table.display:
-            return
-        table.clear()
-        for row in rows(outlook.judgement, outlook.bench):
-            texts_ = cells(row)
-            table.add_row(*(Text(texts_[n]) for n in _COLUMNS))
+        if self.query_one("#sets").display:
+            found = [cells(row) for row in rows(outlook.judgement, outlook.bench)]
+            self.query_one("#sets-text", Static).update(_table([[texts_[n] for n in _COLUMNS] for texts_ in found]))
 
     # --- keys
 
