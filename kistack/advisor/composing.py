@@ -9,7 +9,7 @@ the size of a model or the speed of a machine is read by nearly all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +75,11 @@ class Present:
             self._sections[prefix] = {n[len(start) :]: f for n, f in self.facts.items() if n.startswith(start)}
         return self._sections[prefix]
 
-    def _changed_since(self, other: Present) -> _Differing:
+    def changed_since(self, other: Present) -> _Differing:
         """The facts that are not the same there, and every section that one of them is in."""
+        known = self._changed.get(id(other))
+        if known is not None:
+            return known[1]
         one, two = self.facts, other.facts
         names = one.keys() | two.keys()
         differ = frozenset(n for n in names if one.get(n) is not two.get(n) and one.get(n) != two.get(n))
@@ -87,8 +90,26 @@ class Present:
     def holds(self, reads: Reads) -> bool:
         """Whether the same work would read the same under these facts."""
         known = self._changed.get(id(reads.taken))
-        changed, sections = known[1] if known is not None else self._changed_since(reads.taken)
+        changed, sections = known[1] if known is not None else self.changed_since(reads.taken)
         return reads.facts.keys().isdisjoint(changed) and reads.sections.keys().isdisjoint(sections)
+
+
+class Asked:
+    """Everything that much work ever read: where none of it differs, none of the work need be looked at."""
+
+    def __init__(self) -> None:
+        self._facts: set[str] = set()
+        self._sections: set[str] = set()
+
+    def add(self, reads: Reads) -> None:
+        """Take note of what one piece read."""
+        self._facts |= reads.facts.keys()
+        self._sections |= reads.sections.keys()
+
+    def stands(self, was: Present, now: Present) -> bool:
+        """Whether all of it would read under the facts of ``now`` what it read under those of ``was``."""
+        changed, sections = now.changed_since(was)
+        return self._facts.isdisjoint(changed) and self._sections.isdisjoint(sections)
 
 
 def _sections(name: str) -> Iterator[str]:
@@ -257,6 +278,8 @@ class Compositions:
         self._arranged: dict[str, tuple[Option, ...]] = {}
         #: Plans composed so far, those composed again among them.
         self.count = 0
+        self._asked = Asked()
+        self._whole: tuple[Present, list[tuple[Option, Composed]]] | None = None
 
     def options(self, profile: Profile, present: Present | None = None) -> tuple[tuple[Option, ...], tuple[str, ...]]:
         """The plans that stages suggest under these facts, and notes about what could not be judged."""
@@ -280,15 +303,23 @@ class Compositions:
             )
         made = self._arranged[mark]
         _keep(self._options, watch.reads, (made, tuple(noted)))
+        self._asked.add(watch.reads)
         return made, tuple(noted)
 
     def at(
         self, profile: Profile, wanted: Callable[[Option], bool] | None = None, present: Present | None = None
-    ) -> list[tuple[Option, Composed]]:
-        """The candidates under these facts, or those ``wanted``; what read none of what changed is not made again."""
+    ) -> Sequence[tuple[Option, Composed]]:
+        """The candidates under these facts, or those ``wanted``; what read none of what changed is not made again.
+
+        All of them are the same object as the last time where none was made again.
+        """
         present = present or Present(profile)
-        found, _ = self.options(profile, present)
-        return [(o, self.one(o, profile, present)) for o in found if wanted is None or wanted(o)]
+        if wanted is not None:
+            return [(o, self.one(o, profile, present)) for o in self.options(profile, present)[0] if wanted(o)]
+        if self._whole is None or not self._asked.stands(self._whole[0], present):
+            options = self.options(profile, present)[0]
+            self._whole = present, [(o, self.one(o, profile, present)) for o in options]
+        return self._whole[1]
 
     def one(self, option: Option, profile: Profile, present: Present | None = None) -> Composed:
         """One candidate under these facts."""
@@ -303,5 +334,6 @@ class Compositions:
         self._memo.start(watch)
         made = composed(option.plan, watch.profile, self._host, self._memo, self._calibration)
         _keep(kept, watch.reads, made)
+        self._asked.add(watch.reads)
         self.count += 1
         return made

@@ -14,15 +14,15 @@ from typing import Any
 
 from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Scale, Upkeep, queries_per_day, ranked, scale_of, upkeep_of
-from kistack.advisor.composing import Compositions, Option, Present, Reads, Watch
+from kistack.advisor.composing import Asked, Compositions, Option, Present, Reads, Watch
 from kistack.advisor.features import Features, features_of
-from kistack.advisor.limits import Bounds, allowed, below_least, bounds, exceeded, needs, rejections, within
+from kistack.advisor.limits import Bounds, allowed, below_least, bounds, broken, needs, rejections, within
 from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
 from kistack.advisor.ruling import Concern, Rulebook, Ruling, Said
-from kistack.advisor.weighing import Weighed, shown_by_runs
+from kistack.advisor.weighing import Weighed, points, shown_by_runs
 from kistack.domain.advice import Candidate, Reason, Rejection
 from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
 from kistack.domain.facts import Profile
@@ -71,7 +71,7 @@ class _Case:
     concern: Concern | None = None
     placed: str = ""
     upkeep: tuple[float, Upkeep] | None = None
-    needs: dict[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
+    needs: dict[tuple[int, bool, int], tuple[float, ...]] = field(default_factory=dict)
     scale: Scale | None = None
     last: _Last | None = None
     judged: Judged | None = None
@@ -79,15 +79,30 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """A candidate that broke no limit, as it was weighed, with what rules and runs said of it.
+    """A candidate as it was weighed, with what else that was made of.
 
-    ``kind`` is the kind of points that runs spoke of.
+    ``said`` is what rules said, ``kind`` the kind of points that runs spoke of; ``most`` are the limits where it broke
+    any, ``least`` the points asked for where it was held against them.
     """
 
     candidate: Candidate
     said: Said
-    shown: tuple[Reason, ...]
     kind: str
+    most: tuple[float, ...] | None
+    least: float | None
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What is known of the features of all candidates together: of which, and under which facts, they were made."""
+
+    asked: Asked = field(default_factory=Asked)
+    found: Sequence[tuple[Option, Composed]] = ()
+    under: Present | None = None
+
+    def holds(self, found: Sequence[tuple[Option, Composed]], now: Present) -> bool:
+        """Whether the features of these candidates are the same under the facts of ``now``."""
+        return found is self.found and self.under is not None and self.asked.stands(self.under, now)
 
 
 class Bench:
@@ -109,6 +124,7 @@ class Bench:
         self.compositions = Compositions(host, calibration=calibration)
         self._predictions: dict[Features, Prediction] = {}
         self._cases: dict[int, _Case] = {}
+        self.settled = _Settled()
         self._judgement: Judgement | None = None
 
     @property
@@ -149,7 +165,11 @@ class Bench:
         ``given`` are the limits (default: those of the scenario under these facts).
         """
         sitting = _Sitting(self, profile, bounds(self.scenario, profile) if given is None else given)
-        judged = [sitting.judged(o, c) for o, c in self.compositions.at(profile, wanted, sitting.present)]
+        found = self.compositions.at(profile, wanted, sitting.present)
+        sitting.same_features = self.settled.holds(found, sitting.present)
+        judged = [sitting.judged(o, c) for o, c in found]
+        if wanted is None:
+            self.settled.found, self.settled.under = found, sitting.present
         margin = profile.number("scenario.indifference", self.scenario.indifference)
         return Judgement(tuple(ranked(judged, margin)), margin, sitting.ruling.held(), sitting.ruling.faults)
 
@@ -178,12 +198,15 @@ class _Sitting:
         self.present = Present(profile)
         self.ruling = Ruling(bench.rulebook, profile)
         self._most = allowed(given)
-        self._gpus = (given.serve.gpus, given.train.gpus)
+        #: What of the machines decides which memory is asked.
+        self._where = (given.serve.gpus, given.serve.unified, given.train.gpus)
         self._asks_plugins = bench.host.has_judges
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
         self._least = 100 * given.at_least
         self._shown: dict[tuple[str, ...], tuple[Reason, ...]] = {}
+        #: Whether all candidates' features are known to be what they were.
+        self.same_features = False
 
     def judged(self, option: Option, found: Composed) -> Judged:
         """One candidate with its quality, reasons and rejections."""
@@ -191,27 +214,16 @@ class _Sitting:
             why = tuple(rejections(found, self.given))
             return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=why), option.number)
         case = self.bench.case(found)
-        if self._stands(case, option):
-            assert case.judged is not None
-            return case.judged
-        needed = case.needs.get(self._gpus)
+        needed = case.needs.get(self._where)
         if needed is None:
-            needed = case.needs[self._gpus] = needs(found.pipeline, self.given)
-        broken = [] if within(needed, self._most) else exceeded(found.pipeline, self.given)
+            needed = case.needs[self._where] = needs(found.pipeline, self.given)
         features = self._features(case)
         assert case.concern is not None
-        said, shown = self.ruling.of(case.concern), self._shown_by_runs(found.plan.techniques)
-        if case.prediction is None:
-            case.prediction = self.bench.prediction(features)
-        last = case.last
-        if last is not None and not broken and last.said is said and last.shown == shown:
-            candidate = last.candidate
-        else:
-            candidate = self._weighed(case, said, shown, broken)
-        if candidate.quality < self._least:
-            short = below_least(candidate.high, self.given)
-            if short is not None:
-                candidate = candidate.with_rejections((*candidate.rejections, short))
+        said, last = self.ruling.of(case.concern), case.last
+        if last is None or last.said is not said or not self._stands(last, needed):
+            last = self._weighed(case, said, () if within(needed, self._most) else broken(needed, self._most))
+            case.last = None if self._asks_plugins else last
+        candidate = last.candidate
         if case.scale is None:
             case.scale = scale_of(candidate)
         upkeep, same = self._upkeep(case, features), case.judged
@@ -220,40 +232,43 @@ class _Sitting:
         judged = case.judged = Judged(candidate, option.number, case.prediction, upkeep, case.scale)
         return judged
 
-    def _stands(self, case: _Case, option: Option) -> bool:
-        """Whether a candidate that broke no limit is judged as it was; said without working anything out again."""
-        last, judged = case.last, case.judged
-        return (
-            last is not None
-            and judged is not None
-            and judged.candidate is last.candidate
-            and judged.number == option.number
-            and judged.candidate.quality >= self._least
-            and case.upkeep is not None
-            and case.upkeep[0] == self._queries
-            and last.kind == self._points_kind
-            and self._gpus in case.needs
-            and within(case.needs[self._gpus], self._most)
-            and case.reads is not None
-            and self.present.holds(case.reads)
-            and case.concern is not None
-            and self.ruling.of(case.concern) is last.said
-        )
+    def _stands(self, last: _Last, needed: tuple[float, ...]) -> bool:
+        """Whether a candidate of which rules say the same would be weighed as it was."""
+        if last.kind != self._points_kind:
+            return False
+        if last.least != self._least if last.least is not None else last.candidate.quality < self._least:
+            return False
+        return within(needed, self._most) if last.most is None else last.most == self._most
 
-    def _weighed(self, case: _Case, said: Said, shown: tuple[Reason, ...], broken: Sequence[Rejection]) -> Candidate:
+    def _weighed(self, case: _Case, said: Said, over: tuple[str, ...]) -> _Last:
         """The candidate at its quality, with what rules, runs and plugins say and all it is rejected for."""
+        found = case.found
+        if case.prediction is None:
+            assert case.features is not None
+            case.prediction = self.bench.prediction(case.features)
+        prediction, reasons = case.prediction, said.reasons
+        if shown := self._shown_by_runs(found.plan.techniques):
+            reasons = (*reasons, *shown)
+        refused: tuple[Rejection, ...] = said.rejections
+        if self._asks_plugins:
+            own = self.bench.host.judge(self._made(case, reasons, over, refused), self.profile)
+            reasons = (*reasons, *own)
+            forbidding = [r for r in own if r.strength == "forbids"]
+            refused += tuple(Rejection("rule", r.because, r.rule, "leave it out") for r in forbidding)
+        least = None
+        moved = sum([r.points for r in reasons])
+        if points(prediction.points + moved) < self._least:
+            least = self._least
+            if (short := below_least(points(prediction.high + moved), self.given)) is not None:
+                refused = (*refused, short)
+        candidate = self._made(case, reasons, over, refused)
+        return _Last(candidate, said, self._points_kind, self._most if over else None, least)
+
+    def _made(
+        self, case: _Case, reasons: tuple[Reason, ...], over: tuple[str, ...], refused: tuple[Rejection, ...]
+    ) -> Candidate:
         assert case.prediction is not None
-        refused, reasons = [*broken, *said.rejections], (*said.reasons, *shown)
-        candidate: Candidate = Weighed(case.found, case.prediction, reasons, refused, case.placed)
-        if not self._asks_plugins:
-            if not broken:
-                case.last = _Last(candidate, said, shown, self._points_kind)
-            return candidate
-        own = self.bench.host.judge(candidate, self.profile)
-        if own:
-            refused += [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
-            candidate = Weighed(case.found, case.prediction, [*reasons, *own], refused, case.placed)
-        return candidate
+        return Weighed(case.found, case.prediction, reasons, case.placed, self.given, over, refused)
 
     def _upkeep(self, case: _Case, features: Features) -> Upkeep:
         assert case.found.pipeline is not None
@@ -266,13 +281,18 @@ class _Sitting:
         return case.upkeep[1]
 
     def _features(self, case: _Case) -> Features:
+        if case.features is not None and self.same_features:
+            return case.features
         if case.features is None or case.reads is None or not self.present.holds(case.reads):
+            # Whatever was known of all cases together is no longer.
+            self.bench.settled.under, self.same_features = None, False
             assert case.found.pipeline is not None
             watch = Watch(self.present)
             features = features_of(watch.profile, case.found.pipeline)
             view = _view(case.found, features, Privacy(watch.profile))
             case.placed = placement_text(watch.profile, case.found.pipeline)
             case.reads, case.features = watch.reads, features
+            self.bench.settled.asked.add(case.reads)
             case.prediction = case.upkeep = case.last = case.judged = None
             case.concern = Concern(self.bench.rulebook.concerned(case.found), view, repr(view))
         return case.features

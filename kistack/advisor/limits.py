@@ -21,6 +21,22 @@ from kistack.units import format_count, format_duration, format_money, format_si
 #: 95th percentile of an answer's time over its mean: answers and passages differ in length. Assumed.
 P95_OVER_MEAN = 1.4
 _DIGITS = 3
+#: Limits with how they are shown and what would admit a plan that breaks them, in the order of ``needs``.
+_LIMITS: tuple[tuple[str, Callable[[float, int], str], str], ...] = (
+    ("memory", format_size, "raise limits.memory to {}"),
+    ("serving GPU memory", format_size, "serve where {} of GPU memory are free"),
+    ("serving memory", format_size, "serve where {} of memory are free"),
+    ("training GPU memory", format_size, "train where {} of GPU memory are free"),
+    ("training memory", format_size, "train where {} of memory are free"),
+    ("disk", format_size, "raise limits.disk to {}"),
+    ("serving disk", format_size, "free {} of disk where it serves"),
+    ("training disk", format_size, "free {} of disk where it trains"),
+    ("latency", format_duration, "raise limits.latency_p95 to {}"),
+    ("training time", format_duration, "allow {} of training"),
+    ("money", format_money, "raise limits.money to {}"),
+)
+#: All that a plan's own estimates are held against.
+NAMES = (*(name for name, *_ in _LIMITS), "context", "local_only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +94,8 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
 
 def exceeded(pipeline: Pipeline, given: Bounds) -> list[Rejection]:
     """Every limit that a composed plan breaks by its own estimates."""
-    costs = pipeline.estimate
-    p95 = costs.cost("latency_seconds") * P95_OVER_MEAN
-    serving, training = serving_bytes(costs, given.serve), training_bytes(costs, given.train)
-    bundle, built = costs.cost("bytes"), costs.cost("scratch_bytes")
-    serve, train = given.serve, given.train
-    asked = (
-        ("memory", costs.cost("serving_peak_bytes"), given.memory, format_size, "raise limits.memory to {}"),
-        ("serving GPU memory", serving.gpu, serve.gpu_free, format_size, "serve where {} of GPU memory are free"),
-        ("serving memory", serving.main, serve.ram_free, format_size, "serve where {} of memory are free"),
-        ("training GPU memory", training.gpu, train.gpu_free, format_size, "train where {} of GPU memory are free"),
-        ("training memory", training.main, train.ram_free, format_size, "train where {} of memory are free"),
-        ("disk", bundle, given.disk, format_size, "raise limits.disk to {}"),
-        ("serving disk", bundle, serve.disk_free, format_size, "free {} of disk where it serves"),
-        ("training disk", built, train.disk_free, format_size, "free {} of disk where it trains"),
-        ("latency", p95, given.latency, format_duration, "raise limits.latency_p95 to {}"),
-        ("training time", costs.cost("seconds"), given.training, format_duration, "allow {} of training"),
-        ("money", costs.cost("money"), given.money, format_money, "raise limits.money to {}"),
-    )
-    found = [_rejection(*one) for one in asked if not one[1] <= one[2]]
+    sides = zip(_LIMITS, needs(pipeline, given), allowed(given), strict=False)
+    found = [_rejection(*limit, need, most) for limit, need, most in sides if not need <= most]
     if (long := _prompt_too_long(pipeline, given)) is not None:
         found.append(long)
     return found + (_leaves(pipeline) if given.local_only else [])
@@ -128,32 +127,37 @@ def training_bytes(estimate: Estimate, here: Machine) -> Held:
 
 
 def needs(pipeline: Pipeline, given: Bounds) -> tuple[float, ...]:
-    """The numbers of a composed plan that limits are about, in the order of ``allowed``, on these machines."""
-    cost = pipeline.estimate.costs.get
+    """What a composed plan needs of each of ``NAMES``, on these machines."""
+    estimate = pipeline.estimate
+    cost = estimate.costs.get
+    size = cost("bytes", 0.0)
     return (
         cost("serving_peak_bytes", 0.0),
-        *serving_bytes(pipeline.estimate, given.serve),
-        *training_bytes(pipeline.estimate, given.train),
-        cost("bytes", 0.0),
+        *serving_bytes(estimate, given.serve),
+        *training_bytes(estimate, given.train),
+        size,
+        size,
         cost("scratch_bytes", 0.0),
         cost("latency_seconds", 0.0) * P95_OVER_MEAN,
         cost("seconds", 0.0),
         cost("money", 0.0),
-        pipeline.estimate.facts.get("prompt", {}).get("tokens", 0.0),
+        estimate.facts.get("prompt", {}).get("tokens", 0.0),
         float(bool(_leaves(pipeline))),
     )
 
 
 def allowed(given: Bounds) -> tuple[float, ...]:
-    """The most of each of ``needs``."""
+    """The most of each of ``NAMES``."""
+    serve, train = given.serve, given.train
     return (
         given.memory,
-        given.serve.gpu_free,
-        given.serve.ram_free,
-        given.train.gpu_free,
-        given.train.ram_free,
-        min(given.disk, given.serve.disk_free),
-        given.train.disk_free,
+        serve.gpu_free,
+        serve.ram_free,
+        train.gpu_free,
+        train.ram_free,
+        given.disk,
+        serve.disk_free,
+        train.disk_free,
         given.latency,
         given.training,
         given.money,
@@ -162,12 +166,17 @@ def allowed(given: Bounds) -> tuple[float, ...]:
     )
 
 
+def broken(needed: tuple[float, ...], most: tuple[float, ...]) -> tuple[str, ...]:
+    """The names of the limits that ``exceeded`` would tell of."""
+    return tuple(name for name, need, limit in zip(NAMES, needed, most, strict=True) if not need <= limit)
+
+
 def within(needed: tuple[float, ...], most: tuple[float, ...]) -> bool:
     """Whether ``exceeded`` would find nothing; said without putting anything into words."""
     return all(map(le, needed, most))
 
 
-def _rejection(limit: str, needs: float, allowed: float, shown: Callable[[float, int], str], remedy: str) -> Rejection:
+def _rejection(limit: str, shown: Callable[[float, int], str], remedy: str, needs: float, allowed: float) -> Rejection:
     words, admits = _needed(needs, shown, remedy)
     return Rejection(limit, words, _allowed(allowed, shown), admits)
 

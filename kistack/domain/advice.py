@@ -51,6 +51,11 @@ class Candidate:
         return not self.rejections
 
     @property
+    def broken(self) -> tuple[str, ...]:
+        """The limits that reject it, each once."""
+        return tuple(dict.fromkeys(r.limit for r in self.rejections))
+
+    @property
     def name(self) -> str:
         """Its techniques joined by plus, ``nothing`` when it has none."""
         return "+".join(self.plan.techniques) or "nothing"

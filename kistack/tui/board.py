@@ -218,5 +218,5 @@ def _outline(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 def rejecting(judgement: Judgement) -> list[tuple[str, int]]:
     """The limits that reject, with how many candidates each, most first."""
-    counts = Counter(r.limit for j in judgement.order for r in j.candidate.rejections)
+    counts = Counter(limit for j in judgement.order if not j.candidate.kept for limit in j.candidate.broken)
     return counts.most_common()

@@ -46,6 +46,8 @@ class Session:
     run_dir: Path | None = None
     bundle: Path | None = None
     commands: list[str] = field(default_factory=list)
+    #: Scenarios under changes that were asked for lately, each with what it is a change of.
+    restated: dict[tuple[tuple[str, str], ...], tuple[Scenario, Scenario]] = field(default_factory=dict, repr=False)
 
     def did(self, *words: str | Path, project: bool = True) -> None:
         """Note a command that does what was just done; the last of equal ones stays.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kistack.tui.session import Session
 
 #: Sections whose keys say what is wanted: a change of them changes no fact that is measured.
+_KEPT = 8
 _GOALS = frozenset({"task", "traffic", "upkeep", "limits", "indifference", "horizon"})
 
 
@@ -38,7 +39,15 @@ def stated(session: Session, changes: Mapping[str, str] = {}) -> Scenario:
     both = {**session.changes, **changes}
     if not both:
         return session.saved
-    return WhatIf({k: _written(k, v) for k, v in both.items()}, session.saved, Profile({})).changed
+    # A key that is pressed asks for the same several times.
+    mark = tuple(both.items())
+    saved, known = session.restated.get(mark, (None, None))
+    if known is None or saved is not session.saved:
+        known = WhatIf({k: _written(k, v) for k, v in both.items()}, session.saved, Profile({})).changed
+        if len(session.restated) >= _KEPT:
+            session.restated.clear()
+        session.restated[mark] = (session.saved, known)
+    return known
 
 
 def _written(key: str, text: str) -> str:

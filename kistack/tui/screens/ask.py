@@ -95,6 +95,8 @@ again; i goes back to it. Loading a model takes its time with the first question
 
     async def _open(self, folder: Path, place: int) -> None:
         """Put a bundle at the left or the right."""
+        if not self.query("#none"):  # the wizard is being left: nothing stands here any more
+            return
         with self.telling():
             talk = Conversation(folder)
             talks = self.talks
