@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
+from textual.timer import Timer, TimerCallback
 
 from kistack.tui.screens.sizing import NewestSize
 
@@ -20,6 +21,14 @@ class Palette(NewestSize, CommandPalette):
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Leave once, as all that lies over a step (see ``kistack.tui.screens.over``)."""
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+    def set_timer(self, delay: float, callback: TimerCallback | None = None, **options: Any) -> Timer:
+        """A timer; what it is for is left undone where the list is gone by then."""
+
+        def later() -> Any:
+            return callback() if callback is not None and self._stands else None
+
+        return super().set_timer(delay, later, **options)
 
     def _watch__list_visible(self) -> None:
         if self._stands:

@@ -23,3 +23,21 @@ def test_what_still_looks_for_commands_may_find_the_list_gone():
             assert app.screen is not palette
 
     asyncio.run(main())
+
+
+def test_that_nothing_was_found_is_not_told_to_a_list_that_is_gone(monkeypatch):
+    monkeypatch.setattr(Palette, "_NO_MATCHES_COUNTDOWN", 0.05)
+
+    async def main(leave):
+        app = App()
+        async with app.run_test() as pilot:
+            palette = Palette(id="--command-palette")
+            await app.push_screen(palette)
+            palette._start_no_matches_countdown("nothing like it")
+            if leave:
+                await palette.query_one(CommandList).remove()
+            await pilot.pause(0.2)
+            return [] if leave else [option.id for option in palette.query_one(CommandList).options]
+
+    assert Palette._NO_MATCHES in asyncio.run(main(leave=False))
+    assert asyncio.run(main(leave=True)) == []
