@@ -1,4 +1,4 @@
-"""A session with more than two thousand candidates, all composed: stages on paper that suggest six settings each."""
+"""A session with two thousand candidates and a few, all composed: stages on paper that suggest six settings each."""
 
 from advisor import onpaper
 from advisor.onpaper import profile_of
@@ -60,7 +60,7 @@ class Crowd:
 
 def crowded_session(folder, monkeypatch):
     for module in (candidates, composing):
-        monkeypatch.setattr(module, "MOST_PLANS", 2401)
+        monkeypatch.setattr(module, "MOST_PLANS", 2100)
     host = load_host(entry_points=False, extra={"crowd": Crowd()}, disabled=())
     scenario = Scenario(name="crowd", models={"base": "paper:135m"})
     session = Session(folder, host=host)
