@@ -53,7 +53,8 @@ def _class(found: type) -> list[str]:
     blocks += ["\n".join(f"- Raises {code(error)}: {when}" for error, when in raises(found.__doc__))]
     blocks += [table(("field", "type", "default"), _fields(found))]
     for name, member in () if found in _NOT_CALLED else _members(found):
-        told = f"{name}: {annotation(member)}" if isinstance(member, property) else signature(name, member)
+        is_value = isinstance(member, property) and member.fget is not None
+        told = f"{name}: {returned(member.fget)}" if is_value else signature(name, member)
         blocks += [f"```text\n{told}\n```", *paragraphs(member.__doc__)]
     return blocks
 
@@ -102,8 +103,3 @@ def _members(found: type) -> list[tuple[str, Any]]:
         and not name.startswith("_")
         and not name.endswith("_json")
     ]
-
-
-def annotation(member: property) -> str:
-    """The type of a property."""
-    return returned(member.fget)

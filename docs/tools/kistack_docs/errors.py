@@ -101,7 +101,8 @@ def signature(name: str, function: Callable[..., object]) -> str:
         # A function prints as its address, which differs from process to process.
         value = "…" if callable(parameter.default) else repr(parameter.default)
         given = "" if parameter.default is parameter.empty else f" = {value}"
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        positional = parameter.kind is parameter.VAR_POSITIONAL
+        stars = "*" if positional else "**" if parameter.kind is parameter.VAR_KEYWORD else ""
         parts.append(f"{stars}{parameter.name}: {_short(parameter.annotation)}{given}")
     end = f" -> {returned(function)}"
     line = f"{name}({', '.join(parts)}){end}"
