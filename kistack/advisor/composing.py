@@ -89,8 +89,7 @@ class Present:
 
     def holds(self, reads: Reads) -> bool:
         """Whether the same work would read the same under these facts."""
-        known = self._changed.get(id(reads.taken))
-        changed, sections = known[1] if known is not None else self.changed_since(reads.taken)
+        changed, sections = self.changed_since(reads.taken)
         return reads.facts.keys().isdisjoint(changed) and reads.sections.keys().isdisjoint(sections)
 
 

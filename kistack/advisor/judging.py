@@ -221,7 +221,7 @@ class _Sitting:
         assert case.concern is not None
         said, last = self.ruling.of(case.concern), case.last
         if last is None or last.said is not said or not self._stands(last, needed):
-            last = self._weighed(case, said, () if within(needed, self._most) else broken(needed, self._most))
+            last = self._weighed(case, said, broken(needed, self._most))
             case.last = None if self._asks_plugins else last
         candidate = last.candidate
         if case.scale is None:

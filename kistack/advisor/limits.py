@@ -87,8 +87,6 @@ def rejections(candidate: Composed, given: Bounds) -> list[Rejection]:
     """Every limit that a candidate breaks; one that cannot be composed breaks none but that."""
     if candidate.pipeline is None:
         return [Rejection("compose", p.message, p.where, p.hint) for p in candidate.problems]
-    if within(needs(candidate.pipeline, given), allowed(given)):
-        return []
     return exceeded(candidate.pipeline, given)
 
 
@@ -168,6 +166,8 @@ def allowed(given: Bounds) -> tuple[float, ...]:
 
 def broken(needed: tuple[float, ...], most: tuple[float, ...]) -> tuple[str, ...]:
     """The names of the limits that ``exceeded`` would tell of."""
+    if within(needed, most):  # of thousands most break none
+        return ()
     return tuple(name for name, need, limit in zip(NAMES, needed, most, strict=True) if not need <= limit)
 
 

@@ -34,23 +34,21 @@ def counted(done, total, unit):
     return Progress(key="k", done=done, total=total, unit=unit)
 
 
-def test_time_left_is_told_from_the_pace_so_far(said, clock):
-    with RunDisplay() as display:
-        display(StepStarted(key="k", use="answer/items", index=1, total=1))
-        display(counted(0, 200, "answers"))
-        clock.now += 30
-        display(counted(50, 200, "answers"))
-    assert said[-1] == "    50.0/200 answers, 30 s passed, 1.5 min left"
-
-
-def test_what_an_interrupted_step_had_done_says_nothing_of_the_pace(said, clock):
+@pytest.mark.parametrize(
+    ("waits", "first", "then", "told"),
+    [
+        ((0, 30), (0, 200, "answers"), (50, 200, "answers"), "50.0/200 answers, 30 s passed, 1.5 min left"),
+        # What an interrupted step had done says nothing of the pace.
+        ((10, 20), (500, 1000, "tokens"), (600, 1000, "tokens"), "600/1,000 tokens, 30 s passed, 1.33 min left"),
+    ],
+)
+def test_time_left_is_told_from_the_pace_so_far(said, clock, waits, first, then, told):
     with RunDisplay() as display:
         display(StepStarted(key="k", use="tune/x", index=1, total=1))
-        clock.now += 10
-        display(counted(500, 1000, "tokens"))
-        clock.now += 20
-        display(counted(600, 1000, "tokens"))
-    assert said[-1] == "    600/1,000 tokens, 30 s passed, 1.33 min left"
+        for wait, count in zip(waits, (first, then), strict=True):
+            clock.now += wait
+            display(counted(*count))
+    assert said[-1] == f"    {told}"
 
 
 def test_what_is_counted_next_has_a_pace_of_its_own(said, clock):
