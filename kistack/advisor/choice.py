@@ -19,6 +19,7 @@ from kistack.domain.facts import Profile
 _Axes = tuple[float, float, float, float, float]
 #: Costs that differ by less than this share are the same for choosing between candidates.
 _SAME_COST = 0.02
+_STEP = math.log1p(_SAME_COST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def scale_of(candidate: Candidate) -> Scale:
 @lru_cache(maxsize=32_768)
 def _step(value: float) -> int:
     """The value on a logarithmic scale on which one step is the share that does not matter."""
-    return round(math.log(max(value, 1e-9)) / math.log1p(_SAME_COST))
+    return round(math.log(max(value, 1e-9)) / _STEP)
 
 
 def ranked(judged: Sequence[Judged], indifference: float) -> list[Judged]:

@@ -7,6 +7,7 @@ made of changes, a prediction for equal features, a rule's verdict for equal fac
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ from kistack.advisor.candidates import Composed
 from kistack.advisor.choice import Judged, Scale, Upkeep, queries_per_day, ranked, scale_of, upkeep_of
 from kistack.advisor.composing import Asked, Compositions, Option, Present, Reads, Watch
 from kistack.advisor.features import Features, features_of
-from kistack.advisor.limits import Bounds, allowed, below_least, bounds, broken, needs, rejections, within
+from kistack.advisor.limits import Bounds, allowed, bounds, broken, needs, rejections, within
 from kistack.advisor.placement import placement_text
 from kistack.advisor.policies import Rule, load_policies, policy_paths
 from kistack.advisor.privacy import Privacy
 from kistack.advisor.quality import Prediction, predict
 from kistack.advisor.ruling import Concern, Rulebook, Ruling, Said
-from kistack.advisor.weighing import Weighed, points, shown_by_runs
-from kistack.domain.advice import Candidate, Reason, Rejection
+from kistack.advisor.weighing import Beside, Weighed, Weight, beside, shown_by_runs
+from kistack.domain.advice import Candidate, Rejection
 from kistack.domain.calibration import UNCALIBRATED, Calibration, points_kind
 from kistack.domain.facts import Profile
 from kistack.domain.records import Estimate
@@ -47,7 +48,7 @@ class Judgement:
     @property
     def kept(self) -> tuple[Judged, ...]:
         """The feasible ones, best first."""
-        return tuple(j for j in self.order if j.candidate.kept)
+        return self.order[: bisect_left(self.order, True, key=lambda j: not j.candidate.kept)]
 
     @property
     def best(self) -> Judged | None:
@@ -62,7 +63,10 @@ class Judgement:
 
 @dataclass(slots=True)
 class _Case:
-    """What is known of one composed candidate beyond its pipeline."""
+    """What is known of one composed candidate beyond its pipeline.
+
+    ``weight`` stands with what rules said and the kind of points that runs spoke of when it was made.
+    """
 
     found: Composed
     reads: Reads | None = None
@@ -73,23 +77,12 @@ class _Case:
     upkeep: tuple[float, Upkeep] | None = None
     needs: dict[tuple[int, bool, int], tuple[float, ...]] = field(default_factory=dict)
     scale: Scale | None = None
-    last: _Last | None = None
+    weight: tuple[Weight, Said, str] | None = None
     judged: Judged | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """A candidate as it was weighed, with what else that was made of.
-
-    ``said`` is what rules said, ``kind`` the kind of points that runs spoke of; ``most`` are the limits where it broke
-    any, ``least`` the points asked for where it was held against them.
-    """
-
-    candidate: Candidate
-    said: Said
-    kind: str
-    most: tuple[float, ...] | None
-    least: float | None
+    candidate: Weighed | None = None
+    #: The limits that ``candidate`` breaks, and the points asked for where it has too few of them; else nothing.
+    broke: tuple[float, ...] | None = None
+    missed: float | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +91,7 @@ class _Settled:
 
     asked: Asked = field(default_factory=Asked)
     found: Sequence[tuple[Option, Composed]] = ()
+    cases: Sequence[_Case] = ()
     under: Present | None = None
 
     def holds(self, found: Sequence[tuple[Option, Composed]], now: Present) -> bool:
@@ -167,9 +161,10 @@ class Bench:
         sitting = _Sitting(self, profile, bounds(self.scenario, profile) if given is None else given)
         found = self.compositions.at(profile, wanted, sitting.present)
         sitting.same_features = self.settled.holds(found, sitting.present)
-        judged = [sitting.judged(o, c) for o, c in found]
+        cases = self.settled.cases if found is self.settled.found else [self.case(c) for _, c in found]
+        judged = [sitting.judged(option, case) for (option, _), case in zip(found, cases, strict=True)]
         if wanted is None:
-            self.settled.found, self.settled.under = found, sitting.present
+            self.settled.found, self.settled.cases, self.settled.under = found, cases, sitting.present
         margin = profile.number("scenario.indifference", self.scenario.indifference)
         return Judgement(tuple(ranked(judged, margin)), margin, sitting.ruling.held(), sitting.ruling.faults)
 
@@ -204,71 +199,72 @@ class _Sitting:
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
         self._least = 100 * given.at_least
-        self._shown: dict[tuple[str, ...], tuple[Reason, ...]] = {}
+        self._beside: dict[tuple[int, tuple[str, ...]], Beside] = {}
         #: Whether all candidates' features are known to be what they were.
         self.same_features = False
 
-    def judged(self, option: Option, found: Composed) -> Judged:
+    def judged(self, option: Option, case: _Case) -> Judged:
         """One candidate with its quality, reasons and rejections."""
+        found = case.found
         if found.pipeline is None:
             why = tuple(rejections(found, self.given))
             return Judged(Candidate(found.plan, Estimate(), 0.0, 0.0, 100.0, rejections=why), option.number)
-        case = self.bench.case(found)
         needed = case.needs.get(self._where)
         if needed is None:
             needed = case.needs[self._where] = needs(found.pipeline, self.given)
-        features = self._features(case)
-        assert case.concern is not None
-        said, last = self.ruling.of(case.concern), case.last
-        if last is None or last.said is not said or not self._stands(last, needed):
-            last = self._weighed(case, said, broken(needed, self._most))
-            case.last = None if self._asks_plugins else last
-        candidate = last.candidate
+        features = case.features
+        if features is None or not self.same_features:
+            features = self._features(case)
+        weight, upkeep = self._weight(case), self._upkeep(case, features)
+        most = None if within(needed, self._most) else self._most
+        # The interval is not asked for where the expectation does.
+        least = self._least if weight.quality < self._least and weight.high < self._least else None
+        same, candidate = case.judged, case.candidate
+        if candidate is None or candidate.weight is not weight or case.broke != most or case.missed != least:
+            over = () if most is None else broken(needed, most)
+            candidate = case.candidate = Weighed(weight, self.given, over, least is not None)
+            case.broke, case.missed = most, least
+        elif same is not None and same.upkeep is upkeep and same.number == option.number:
+            return same
         if case.scale is None:
             case.scale = scale_of(candidate)
-        upkeep, same = self._upkeep(case, features), case.judged
-        if same is not None and same.candidate is candidate and same.upkeep is upkeep and same.number == option.number:
-            return same
-        judged = case.judged = Judged(candidate, option.number, case.prediction, upkeep, case.scale)
-        return judged
+        case.judged = Judged(candidate, option.number, weight.prediction, upkeep, case.scale)
+        return case.judged
 
-    def _stands(self, last: _Last, needed: tuple[float, ...]) -> bool:
-        """Whether a candidate of which rules say the same would be weighed as it was."""
-        if last.kind != self._points_kind:
-            return False
-        if last.least != self._least if last.least is not None else last.candidate.quality < self._least:
-            return False
-        return within(needed, self._most) if last.most is None else last.most == self._most
-
-    def _weighed(self, case: _Case, said: Said, over: tuple[str, ...]) -> _Last:
-        """The candidate at its quality, with what rules, runs and plugins say and all it is rejected for."""
-        found = case.found
+    def _weight(self, case: _Case) -> Weight:
+        """The candidate at its quality, with what rules, runs and plugins say of it."""
+        assert case.concern is not None
+        said = case.concern.said if case.concern.signature is self.ruling.signature else self.ruling.of(case.concern)
+        if case.weight is not None:
+            weight, before, kind = case.weight
+            if before is said and kind == self._points_kind and not self._asks_plugins:
+                return weight
+        assert case.features is not None
         if case.prediction is None:
-            assert case.features is not None
             case.prediction = self.bench.prediction(case.features)
-        prediction, reasons = case.prediction, said.reasons
-        if shown := self._shown_by_runs(found.plan.techniques):
-            reasons = (*reasons, *shown)
-        refused: tuple[Rejection, ...] = said.rejections
+        weight = Weight(case.found, case.prediction, self._said_beside(said, case.found.plan.techniques), case.placed)
         if self._asks_plugins:
-            own = self.bench.host.judge(self._made(case, reasons, over, refused), self.profile)
-            reasons = (*reasons, *own)
-            forbidding = [r for r in own if r.strength == "forbids"]
-            refused += tuple(Rejection("rule", r.because, r.rule, "leave it out") for r in forbidding)
-        least = None
-        moved = sum([r.points for r in reasons])
-        if points(prediction.points + moved) < self._least:
-            least = self._least
-            if (short := below_least(points(prediction.high + moved), self.given)) is not None:
-                refused = (*refused, short)
-        candidate = self._made(case, reasons, over, refused)
-        return _Last(candidate, said, self._points_kind, self._most if over else None, least)
+            weight = self._asked(weight, case)
+        case.weight = weight, said, self._points_kind
+        return weight
 
-    def _made(
-        self, case: _Case, reasons: tuple[Reason, ...], over: tuple[str, ...], refused: tuple[Rejection, ...]
-    ) -> Candidate:
-        assert case.prediction is not None
-        return Weighed(case.found, case.prediction, reasons, case.placed, self.given, over, refused)
+    def _said_beside(self, said: Said, techniques: tuple[str, ...]) -> Beside:
+        """What rules and runs say of candidates of these techniques, put together once."""
+        key = id(said), techniques  # the rulebook keeps what it said
+        known = self._beside.get(key)
+        if known is None:
+            shown = shown_by_runs(techniques, self.bench.calibration, self._points_kind)
+            known = self._beside[key] = beside((*said.reasons, *shown), said.rejections)
+        return known
+
+    def _asked(self, weight: Weight, case: _Case) -> Weight:
+        """The weight with what plugins say of the candidate as it stands without them."""
+        over = broken(case.needs[self._where], self._most)
+        own = self.bench.host.judge(Weighed(weight, self.given, over), self.profile)
+        forbidding = [Rejection("rule", r.because, r.rule, "leave it out") for r in own if r.strength == "forbids"]
+        others = weight.beside
+        told = beside((*others.reasons, *own), (*others.refused, *forbidding))
+        return Weight(weight.found, weight.prediction, told, weight.placed)
 
     def _upkeep(self, case: _Case, features: Features) -> Upkeep:
         assert case.found.pipeline is not None
@@ -276,13 +272,11 @@ class _Sitting:
             case.upkeep = (self._queries, upkeep_of(self.profile, case.found.pipeline, features))
         queries, upkeep = case.upkeep
         if queries != self._queries:  # other traffic asks for nothing else anew
-            answering = self._queries * case.found.pipeline.estimate.cost("latency_seconds")
+            answering = self._queries * case.found.pipeline.estimate.costs.get("latency_seconds", 0.0)
             case.upkeep = (self._queries, Upkeep(answering, upkeep.refreshing, upkeep.building))
         return case.upkeep[1]
 
     def _features(self, case: _Case) -> Features:
-        if case.features is not None and self.same_features:
-            return case.features
         if case.features is None or case.reads is None or not self.present.holds(case.reads):
             # Whatever was known of all cases together is no longer.
             self.bench.settled.under, self.same_features = None, False
@@ -293,14 +287,9 @@ class _Sitting:
             case.placed = placement_text(watch.profile, case.found.pipeline)
             case.reads, case.features = watch.reads, features
             self.bench.settled.asked.add(case.reads)
-            case.prediction = case.upkeep = case.last = case.judged = None
+            case.prediction = case.upkeep = case.weight = None
             case.concern = Concern(self.bench.rulebook.concerned(case.found), view, repr(view))
         return case.features
-
-    def _shown_by_runs(self, techniques: tuple[str, ...]) -> tuple[Reason, ...]:
-        if techniques not in self._shown:
-            self._shown[techniques] = shown_by_runs(techniques, self.bench.calibration, self._points_kind)
-        return self._shown[techniques]
 
 
 def _view(found: Composed, features: Features, privacy: Privacy) -> dict[str, Any]:

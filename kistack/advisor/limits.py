@@ -37,6 +37,8 @@ _LIMITS: tuple[tuple[str, Callable[[float, int], str], str], ...] = (
 )
 #: All that a plan's own estimates are held against.
 NAMES = (*(name for name, *_ in _LIMITS), "context", "local_only")
+#: What is rejected under this name has too few points.
+QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ def below_least(high: float, given: Bounds) -> Rejection | None:
     if high >= asked:
         return None
     return Rejection(
-        "quality",
+        QUALITY,
         f"at best {high:.0f} points",
         f"at least {asked:.0f}",
         f"lower task.at_least to {math.floor(high) / 100:.2f}",

@@ -6,8 +6,9 @@ decides any of them changes, so that judging again under another limit asks no r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 from kistack.advisor.candidates import Composed
@@ -32,8 +33,8 @@ class Said:
 class Concern:
     """The rules that may have something to say of one candidate; ``mark`` is equal for equal ``view``.
 
-    ``said`` is what they said last and ``held`` which of them held, under the facts that ``signature`` stands for;
-    ``marks``, by rule, are equal for views that are equal in what the rule reads of them.
+    ``said`` is what they said last and ``held`` which of them held, in their order, under the facts that ``signature``
+    stands for; ``marks``, by rule, are equal for views that are equal in what the rule reads of them.
     """
 
     rules: tuple[Rule, ...]
@@ -41,7 +42,7 @@ class Concern:
     mark: str
     signature: tuple[Any, ...] | None = None
     said: Said = Said()
-    held: Mapping[str, bool] = field(default_factory=dict)
+    held: tuple[bool, ...] = ()
     marks: dict[str, str] = field(default_factory=dict)
 
     def marked(self, rule: str, fields: tuple[str, ...]) -> str:
@@ -63,7 +64,7 @@ class Rulebook:
         self.asking = frozenset(r.id for r in rules if r.when.asks_candidate)
         #: What each of them reads of it; nothing where one reads the whole.
         self.fields = {r.id: _fields(r.when) for r in rules if r.id in self.asking}
-        self._said: dict[tuple[str, ...], Said] = {}
+        self._said: dict[tuple[int, tuple[bool, ...]], Said] = {}
         self._verdicts: dict[tuple[str, tuple[Any, ...], str], Verdict] = {}
         self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._concerned: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Rule, ...]] = {}
@@ -87,12 +88,13 @@ class Rulebook:
             self._verdicts[key] = ask()
         return self._verdicts[key]
 
-    def said(self, rules: Sequence[Rule]) -> Said:
-        """What rules that hold say, put into words once."""
-        key = tuple(r.id for r in rules)
-        if key not in self._said:
-            self._said[key] = _words(rules)
-        return self._said[key]
+    def said(self, rules: tuple[Rule, ...], held: tuple[bool, ...]) -> Said:
+        """What those of a candidate's rules say that hold, put into words once."""
+        key = id(rules), held  # of ``concerned``, which are kept
+        found = self._said.get(key)
+        if found is None:
+            found = self._said[key] = _words(list(compress(rules, held)))
+        return found
 
     def same(self, signature: tuple[Any, ...]) -> tuple[Any, ...]:
         """The first signature equal to this one, so that identity tells whether two are."""
@@ -108,11 +110,12 @@ class Ruling:
         self._profile = profile
         self._judge = Judge(profile)
         self._read: dict[str, tuple[Any, ...]] = {}
-        #: By the identity of a signature, which the book keeps.
-        self._others: dict[int, tuple[Rule, ...]] = {}
+        #: By the identity of a signature and of a candidate's rules, which the book keeps.
+        self._others: dict[tuple[int, int], tuple[tuple[int, Rule], ...]] = {}
         #: By rule and mark, which rules that ask for the candidate hold.
         self._known: dict[str, dict[str, bool]] = {}
-        self._signature = book.same(
+        #: Identical where the same facts decide.
+        self.signature = book.same(
             tuple(self._facts(r.when) if r.id in book.asking else self._holds(r) for r in book.rules)
         )
 
@@ -122,32 +125,31 @@ class Ruling:
 
     def of(self, concern: Concern) -> Said:
         """What the rules say of a candidate."""
-        if concern.signature is self._signature:
+        if concern.signature is self.signature:
             return concern.said
         faults = len(self.faults)
         if concern.signature is None:
-            concern.held = {rule.id: self._of(rule, concern) for rule in concern.rules}
-            concern.said = self._book.said([r for r in concern.rules if concern.held[r.id]])
+            held = [self._of(rule, concern) for rule in concern.rules]
         else:  # what the others read is as it was
-            before = concern.held
-            moved = {
-                rule.id: holds
-                for rule in self._differing(concern.signature)
-                if rule.id in before and (holds := self._of(rule, concern)) != before[rule.id]
-            }
-            if moved:
-                concern.held = {**before, **moved}
-                concern.said = self._book.said([r for r in concern.rules if concern.held[r.id]])
+            held = list(concern.held)
+            for place, rule in self._differing(concern):
+                held[place] = self._of(rule, concern)
+        concern.held = tuple(held)
+        concern.said = self._book.said(concern.rules, concern.held)
         # A fault must be told under every set of facts.
-        concern.signature = None if len(self.faults) > faults else self._signature
+        concern.signature = None if len(self.faults) > faults else self.signature
         return concern.said
 
-    def _differing(self, signature: tuple[Any, ...]) -> tuple[Rule, ...]:
-        """The rules of which other facts decide than under another signature."""
-        if id(signature) not in self._others:
-            pairs = zip(self._book.rules, signature, self._signature, strict=True)
-            self._others[id(signature)] = tuple(rule for rule, one, other in pairs if one != other)
-        return self._others[id(signature)]
+    def _differing(self, concern: Concern) -> tuple[tuple[int, Rule], ...]:
+        """Of the rules that concern a candidate those of which other facts decide than when it was asked of last."""
+        key = id(concern.signature), id(concern.rules)
+        found = self._others.get(key)
+        if found is None:
+            assert concern.signature is not None
+            pairs = zip(self._book.rules, concern.signature, self.signature, strict=True)
+            others = {rule.id for rule, one, other in pairs if one != other}
+            found = self._others[key] = tuple((n, rule) for n, rule in enumerate(concern.rules) if rule.id in others)
+        return found
 
     def _of(self, rule: Rule, concern: Concern) -> bool:
         """Whether a rule holds for a candidate."""

@@ -3,96 +3,143 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from kistack.advisor.candidates import Composed
-from kistack.advisor.limits import Bounds, exceeded
+from kistack.advisor.limits import QUALITY, Bounds, below_least, exceeded
 from kistack.advisor.quality import Prediction
 from kistack.domain.advice import Candidate, Reason, Rejection, Strength
 from kistack.domain.calibration import Calibration
+from kistack.domain.plan import Plan
+from kistack.domain.records import Estimate
 
 
-class Weighed(Candidate):
-    """The candidate at its expected quality, moved by what the reasons beside the prediction say.
+class Beside(NamedTuple):
+    """What is said of a plan beside its prediction: reasons, the points that they move together, rejections."""
 
-    Its interval, the reasons of its quality and the words of the limits it breaks are worked out when somebody looks
-    at them. ``over`` are the limits that its own estimates break, under ``given``; ``refused`` is what else rejects it;
+    reasons: tuple[Reason, ...]
+    moved: float
+    refused: tuple[Rejection, ...]
+
+
+def beside(reasons: tuple[Reason, ...], refused: tuple[Rejection, ...]) -> Beside:
+    """The same with the points added up."""
+    return Beside(reasons, sum([r.points for r in reasons]), refused)
+
+
+class Weight:
+    """A plan at its expected quality, moved by what is said beside the prediction, whatever the limits.
+
     ``placed`` says where the parts of the corpus are.
     """
 
-    __slots__ = ("_beside", "_found", "_given", "_over", "_placed", "_prediction", "_refused", "_words")
-    _beside: tuple[Reason, ...]
-    _found: Composed
+    __slots__ = ("_high", "beside", "found", "placed", "prediction", "quality")
+
+    def __init__(self, found: Composed, prediction: Prediction, beside: Beside, placed: str) -> None:
+        self.found = found
+        self.prediction = prediction
+        self.beside = beside
+        self.placed = placed
+        self.quality = points(prediction.points + beside.moved)
+        self._high: float | None = None
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 80 % interval."""
+        return points(self.prediction.low + self.beside.moved)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 80 % interval."""
+        if self._high is None:  # every floor for quality asks
+            self._high = points(self.prediction.high + self.beside.moved)
+        return self._high
+
+
+class Weighed(Candidate):
+    """A candidate of a weight under some limits.
+
+    Its interval, the reasons of its quality and the words of the limits it breaks are worked out when somebody looks
+    at them. ``over`` are the limits that its own estimates break, under ``given``; ``short`` says that all of its
+    interval is below the points asked for.
+    """
+
+    __slots__ = ("_given", "_over", "_short", "_words", "weight")
     _given: Bounds
     _over: tuple[str, ...]
-    _placed: str
-    _prediction: Prediction
-    _refused: tuple[Rejection, ...]
+    _short: bool
+    weight: Weight
     _words: tuple[Rejection, ...] | None
 
-    def __init__(
-        self,
-        found: Composed,
-        prediction: Prediction,
-        beside: Sequence[Reason],
-        placed: str,
-        given: Bounds,
-        over: tuple[str, ...] = (),
-        refused: Sequence[Rejection] = (),
-    ) -> None:
-        assert found.pipeline is not None
-        moved = sum([r.points for r in beside]) if beside else 0.0
+    def __init__(self, weight: Weight, given: Bounds, over: tuple[str, ...] = (), short: bool = False) -> None:
         put = object.__setattr__
-        put(self, "plan", found.plan)
-        put(self, "estimate", found.pipeline.estimate)
-        put(self, "quality", points(prediction.points + moved))
-        put(self, "_beside", tuple(beside))
-        put(self, "_found", found)
+        put(self, "quality", weight.quality)  # ranking asks for it again and again
+        put(self, "weight", weight)
         put(self, "_given", given)
         put(self, "_over", over)
-        put(self, "_placed", placed)
-        put(self, "_prediction", prediction)
-        put(self, "_refused", tuple(refused))
+        put(self, "_short", short)
         put(self, "_words", None)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.weight.found.plan
+
+    @property
+    def estimate(self) -> Estimate:
+        """What it is expected to cost."""
+        assert self.weight.found.pipeline is not None
+        return self.weight.found.pipeline.estimate
 
     def with_rejections(self, rejections: tuple[Rejection, ...]) -> Candidate:
         """The same candidate, rejected for these."""
-        return Weighed(self._found, self._prediction, self._beside, self._placed, self._given, refused=rejections)
+        weight = self.weight
+        refused = weight.beside._replace(refused=rejections)
+        return Weighed(Weight(weight.found, weight.prediction, refused, weight.placed), self._given)
 
     @property
     def kept(self) -> bool:
         """Whether no limit and no rule rejects it."""
-        return not self._over and not self._refused
+        return not (self._over or self._short or self.weight.beside.refused)
 
     @property
     def broken(self) -> tuple[str, ...]:
         """The limits that reject it, each once."""
-        return tuple(dict.fromkeys((*self._over, *(r.limit for r in self._refused))))
+        if not (self.weight.beside.refused or self._short):  # of thousands most
+            return self._over
+        names = (*self._over, *[r.limit for r in self.weight.beside.refused], *((QUALITY,) if self._short else ()))
+        return tuple(dict.fromkeys(names))
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
         """Why not: the limits that it breaks, then rules, plugins and too little quality."""
         if self._words is None:
-            assert self._found.pipeline is not None
-            over = exceeded(self._found.pipeline, self._given) if self._over else []
-            object.__setattr__(self, "_words", (*over, *self._refused))
+            weight = self.weight
+            assert weight.found.pipeline is not None
+            over = exceeded(weight.found.pipeline, self._given) if self._over else []
+            short = below_least(weight.high, self._given) if self._short else None
+            words = (*over, *weight.beside.refused, *((short,) if short is not None else ()))
+            object.__setattr__(self, "_words", words)
         assert self._words is not None
         return self._words
 
     @property
     def low(self) -> float:
         """The lower end of the 80 % interval."""
-        return points(self._prediction.low + sum(r.points for r in self._beside))
+        return self.weight.low
 
     @property
     def high(self) -> float:
         """The upper end of the 80 % interval."""
-        return points(self._prediction.high + sum(r.points for r in self._beside))
+        return self.weight.high
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """Why: the terms of the prediction, where its knowledge is placed, rules, runs, plugins."""
-        terms = [_term_reason(t.name, t.points, t.because, t.sources) for t in self._prediction.terms]
-        return (*terms, *([Reason("placement", "notes", self._placed)] if self._placed else ()), *self._beside)
+        weight = self.weight
+        terms = [_term_reason(t.name, t.points, t.because, t.sources) for t in weight.prediction.terms]
+        placed = [Reason("placement", "notes", weight.placed)] if weight.placed else []
+        return (*terms, *placed, *weight.beside.reasons)
 
 
 def points(value: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from kistack.advisor.choice import standing
@@ -64,26 +65,26 @@ class Row:
 def rows(judgement: Judgement, bench: Bench) -> tuple[Row, ...]:
     """One row for each set of techniques: the kept ones best first, then the rejected ones."""
     order = judgement.order
-    names = [j.candidate.name for j in order]
-    counts = Counter(names)
-    first: dict[str, tuple[int, Judged]] = {}
-    for place, (name, judged) in enumerate(zip(names, order, strict=True)):
-        known = first.get(name)
+    sets = [j.candidate.plan.techniques for j in order]
+    counts = Counter(sets)
+    first: dict[tuple[str, ...], tuple[int, Judged]] = {}
+    for place, (techniques, judged) in enumerate(zip(sets, order, strict=True)):
+        known = first.get(techniques)
         # Of a set of which none is kept, one that could be composed says more than one that could not.
         if known is None or (not known[1].candidate.kept and known[1].prediction is None and judged.prediction):
-            first[name] = (place, judged)
+            first[techniques] = (place, judged)
     best = standing(order, {place for place, _ in first.values()})
     present = Present(bench.profile)
     found = [
         Row(
             j.candidate,
             j.number,
-            counts[name],
+            counts[techniques],
             _fresh(bench, present, j),
             place == 0 and j.candidate.kept,
             place in best,
         )
-        for name, (place, j) in first.items()
+        for techniques, (place, j) in first.items()
     ]
     return tuple(sorted(found, key=lambda r: not r.candidate.kept))
 
@@ -218,5 +219,6 @@ def _outline(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 def rejecting(judgement: Judgement) -> list[tuple[str, int]]:
     """The limits that reject, with how many candidates each, most first."""
-    counts = Counter(limit for j in judgement.order if not j.candidate.kept for limit in j.candidate.broken)
+    rejected = judgement.order[len(judgement.kept) :]
+    counts = Counter(chain.from_iterable([j.candidate.broken for j in rejected]))
     return counts.most_common()

@@ -8,7 +8,7 @@ from tui.piloting import drive, send
 
 from kistack.tui.app import WizardApp
 from kistack.tui.board import cells, rows
-from kistack.tui.goals import BY_KEY, GOALS, lines, look, nudged, problem, texts
+from kistack.tui.goals import BY_KEY, GOALS, lines, look, nudged, problem, settle, texts
 from kistack.tui.stating import adopt, describe
 
 
@@ -77,7 +77,7 @@ CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.q
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
 #: Seconds of processor time for judging and putting into words: a tenth is wanted. Two
 #: slow cores took 0.08 to 0.12, so the bound leaves as much again for a machine that is slower still.
-MOST = 0.2
+MOST = 0.15
 
 #: Fields of goals, in the order in which a key steps them.
 STEPPED = ("goal-limits-memory", "goal-limits-disk", "goal-limits-latency-p95", "goal-traffic-queries-per-day",
@@ -121,6 +121,7 @@ def test_a_key_that_changes_a_goal_shows_two_thousand_judged_again_in_a_moment(t
     async def script(wheel):
         wheel.app.action_go("goals")
         await wheel.until(lambda: wheel.step == "goals")
+        settle(session.bench)  # once more: the wizard is open when it does so
         took = []
         for key in STEPPED:
             wheel.app.shown.query_one(f"#{key}").focus()

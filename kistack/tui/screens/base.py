@@ -19,6 +19,7 @@ from kistack.errors import InputError, KistackError
 from kistack.tui.screens.help import HelpScreen
 from kistack.tui.screens.sizing import NewestSize
 from kistack.tui.steps import STEPS, beside, find_step
+from kistack.tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from kistack.tui.app import WizardApp
@@ -82,7 +83,7 @@ class WizardScreen(NewestSize, Screen[None]):
         yield Static(self._steps(), id="steps")
         with Vertical(id="body"):
             yield from self.compose_body()
-        yield Static("", id="status")
+        yield Words(Content(""), id="status")
         yield Footer(show_command_palette=False)
 
     def compose_body(self) -> ComposeResult:
@@ -123,7 +124,7 @@ class WizardScreen(NewestSize, Screen[None]):
         self._status(f"error: {error.message}{hint}", error=True)
 
     def _status(self, text: str, *, error: bool = False) -> None:
-        line = self.query_one("#status", Static)
+        line = self.query_one("#status", Words)
         line.set_class(error, "-error")
         line.set_class(bool(text), "-said")
         line.update(Content(text))

@@ -16,9 +16,13 @@ from kistack.tui.board import cells, rows
 from kistack.tui.goals import BY_KEY, GOALS, Outlook, lines, look, nudged, problem, texts
 from kistack.tui.screens.base import WizardScreen
 from kistack.tui.stating import adopt, save
+from kistack.tui.widgets.words import Words
 
 _COLUMNS = (0, 1, 2, 3, 4, 6, 7, 9, 11)
 _LABELS = ("R", "D", "T", "Q", "points", "memory", "an answer", "to build", "verdict")
+
+#: Goals that are named where several are not saved: the line stays one line.
+_NAMED = 3
 
 
 def _id(key: str) -> str:
@@ -73,8 +77,11 @@ Outside of a field s does the same; escape leaves a field."""
     GoalsScreen .goal .hint { width: 1fr; height: auto; padding: 0 0 0 1; color: $text-muted; }
     GoalsScreen .goal .hint.-wrong { color: $error; text-style: bold; }
     GoalsScreen #lines { height: auto; }
+    /* Room for all that may be said, so that a change need not lay the screen out anew. */
+    GoalsScreen.-wide #lines { min-height: 9; }
+    GoalsScreen.-wide #status { display: block; min-height: 1; }
     GoalsScreen #sets { height: 1fr; margin: 1 0 0 0; }
-    GoalsScreen #sets-text { width: auto; text-wrap: nowrap; }
+    GoalsScreen #sets-text { width: 1fr; text-wrap: nowrap; text-overflow: clip; }
     GoalsScreen.-narrow #goals { layout: vertical; }
     GoalsScreen.-narrow #fields { width: 1fr; height: 11; }
     GoalsScreen.-low .goal .hint { height: 1; }
@@ -95,11 +102,11 @@ Outside of a field s does the same; escape leaves a field."""
                     with Horizontal(classes="goal"):
                         yield Static(Content(goal.label), classes="label")
                         yield GoalField(id=_id(goal.key), compact=True)
-                        yield Static(Content(goal.hint), classes="hint")
+                        yield Words(Content(goal.hint), classes="hint")
             with Vertical(id="outlook"):
-                yield Static("", id="lines")
+                yield Words(Content(""), id="lines")
                 with VerticalScroll(id="sets", can_focus=False):
-                    yield Static("", id="sets-text")
+                    yield Words(Content(""), id="sets-text")
 
     def on_mount(self) -> None:
         """Begin with the first field."""
@@ -124,7 +131,7 @@ Outside of a field s does the same; escape leaves a field."""
     def refreshed(self) -> None:
         """Judge under the goals as they stand."""
         if self.session.bench is None:
-            self.query_one("#lines", Static).update(Content("measuring and composing …"))
+            self.query_one("#lines", Words).update(Content("measuring and composing …"))
             return
         with self.telling():
             self._show(look(self.session, {}))
@@ -136,7 +143,7 @@ Outside of a field s does the same; escape leaves a field."""
         """What is wrong with a goal in its line, else its hint."""
         field = self._field(key)
         assert field.parent is not None
-        hint = field.parent.query_one(".hint", Static)
+        hint = field.parent.query_one(".hint", Words)
         hint.set_class(bool(wrong), "-wrong")
         hint.update(Content(f"✗ {wrong}" if wrong else BY_KEY[key].hint))
 
@@ -145,17 +152,18 @@ Outside of a field s does the same; escape leaves a field."""
     def on_input_changed(self, event: Input.Changed) -> None:
         """Judge again under the new value, or tell what is wrong with it."""
         key = _KEYS.get(event.input.id or "")
-        if key is None or self._filling:
-            return
-        text = event.value.strip()
+        if key is not None and not self._filling:
+            self._changed(key, event.value.strip())
+
+    def _changed(self, key: str, text: str) -> None:
         if self.session.changes.get(key, None) == text or texts(self.session)[key] == text:
             self._told(key, "")
             return
         wrong = problem(self.session, key, text)
         self._told(key, wrong)
-        # The line may be too short for it.
-        self.say(f"{BY_KEY[key].label}: {wrong}" if wrong else "")
-        if not wrong:
+        if wrong:  # the line may be too short for it
+            self.say(f"{BY_KEY[key].label}: {wrong}")
+        else:
             self._take(key, text)
 
     def _take(self, key: str, text: str) -> None:
@@ -166,13 +174,16 @@ Outside of a field s does the same; escape leaves a field."""
             adopt(session, {key: text})
         except KistackError as error:
             self._told(key, error.message)
+            self.say(f"{BY_KEY[key].label}: {error.message}")
             return
         if session.bench is None:
             self.wizard.prepare()
             return
         session.bench = outlook.bench
         self._show(outlook)
-        self.say(f"not saved: {', '.join(session.changes)} (ctrl+s saves)")
+        named = list(session.changes)
+        others = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        self.say(f"not saved: {', '.join(named[:_NAMED])}{others} (ctrl+s saves)")
 
     def _show(self, outlook: Outlook) -> None:
         """The recommendation beside the goals."""
@@ -180,10 +191,10 @@ Outside of a field s does the same; escape leaves a field."""
         head, *others = lines(outlook)
         told = f"{len(outlook.judgement.order)} judged in {1000 * outlook.seconds:.0f} ms"
         shown = Content.assemble((head, "bold"), "\n" + "\n".join(others), "\n", (told, "dim"))
-        self.query_one("#lines", Static).update(shown)
+        self.query_one("#lines", Words).update(shown)
         if self.query_one("#sets").display:
             found = [cells(row) for row in rows(outlook.judgement, outlook.bench)]
-            self.query_one("#sets-text", Static).update(_table([[texts_[n] for n in _COLUMNS] for texts_ in found]))
+            self.query_one("#sets-text", Words).update(_table([[texts_[n] for n in _COLUMNS] for texts_ in found]))
 
     # --- keys
 
@@ -200,9 +211,12 @@ Outside of a field s does the same; escape leaves a field."""
     def action_nudge(self, up: int) -> None:
         """Step the value of the field one up or down."""
         if isinstance(self.focused, Input):
-            goal = BY_KEY[_KEYS[self.focused.id or ""]]
-            self.focused.value = nudged(goal, self.focused.value, bool(up))
-            self.focused.cursor_position = len(self.focused.value)
+            field = self.focused
+            goal = BY_KEY[_KEYS[field.id or ""]]
+            with self.prevent(Input.Changed):  # judged at once, so that all of it is drawn together
+                field.value = nudged(goal, field.value, bool(up))
+            field.cursor_position = len(field.value)
+            self._changed(goal.key, field.value.strip())
 
     def action_leave_field(self) -> None:
         """Leave the field, so that single keys count."""
