@@ -245,9 +245,11 @@ def _apply(
         return lambda: wording.tune(features, change), _lesson_figures(features, change)
     if change.kind == "distill":
         loss = answerer.distill(state, change, features, v)
-        figures: tuple[str, ...] = ("student_loss",) if loss else ()
+        lost = ("student_loss", "student_loss_per_decade", "student_heals")
+        figures: tuple[str, ...] = lost if loss else ()
         figures += (answerer.transfer_figure(change),) if answerer.teaches(features, change) else ()
-        return lambda: wording.distill(features, change, loss), (*figures, *_lesson_figures(features, change))
+        figures += _lesson_figures(features, change)
+        return lambda: wording.distill(features, change, loss, state.healed), figures
     if change.kind == "quantize":
         params = state.params
         kept = answerer.quantize(state, change, features, v, table)

@@ -41,7 +41,7 @@ def tune(features: Features, change: Change) -> str:
     return f"training on {change.pairs:.0f} pairs {shown} passages teaches form{reading}, not new facts"
 
 
-def distill(features: Features, change: Change, loss: float) -> str:
+def distill(features: Features, change: Change, loss: float, found: float) -> str:
     """What a student keeps and gains."""
     text = [f"the student learns from {change.pairs:.0f} pairs"]
     if change.ratio < 0.98:  # noqa: PLR2004 - rounding of parameter counts
@@ -49,6 +49,8 @@ def distill(features: Features, change: Change, loss: float) -> str:
             f"with {100 * change.ratio:.0f} % of the parameters, taught on {format_count(change.tokens)} tokens, "
             f"it keeps {100 * (1 - loss):.0f} % of the ability"
         )
+        if features.task != "behaviour" and found < 0.95:  # noqa: PLR2004 - what is not worth a word
+            text.append(f"on so few tokens it finds {100 * found:.0f} % of the facts again")
     if teaches(features, change):
         text.append(f"a teacher {change.teacher / features.params:.1f} times as large passes on part of what it can do")
     return "; ".join(text)

@@ -112,6 +112,35 @@ def test_a_smaller_student_loses_and_fewer_tokens_lose_more():
     assert points(retrieving(few)) < points(retrieving(many)) < points(retrieving(replace(many, ratio=1.0)))
 
 
+FEW = replace(HALF, pairs=40, tokens=5.7e3)
+
+
+@pytest.mark.parametrize(
+    ("features", "measured"),
+    # docs/log.md, sixteen combinations with 40 pairs: the demo, then F1 on sentences of XQuAD and ROUGE-L on E2E
+    [
+        (retrieving(FEW), 0.0),
+        (retrieving(FEW, replace(WITH, pairs=40, tokens=5.7e3)), 0.0),
+        (retrieving(replace(FEW, tokens=6.3e3), Q8, metric="f1"), 0.7),
+        (replace(BASE, task="behaviour", metric="rouge_l", changes=(replace(FEW, with_passages=False),)), 34.1),
+    ],
+)
+def test_students_of_few_tokens_lie_in_the_predicted_intervals(features, measured):
+    found = predict(features)
+    assert found.low <= measured <= found.high
+    assert found.high < 50
+
+
+def test_a_student_finds_facts_again_with_tokens_and_what_was_taken_out():
+    taught = [points(retrieving(replace(HALF, tokens=t))) for t in (3e3, 1e4, 3e4, 1e5, 1e9)]
+    assert taught == sorted(taught)
+    assert taught[0] < 0.1 * taught[-1]
+    fewer = [points(retrieving(replace(FEW, ratio=r))) for r in (1.0, 0.9, 0.8, 0.6)]
+    assert fewer == sorted(fewer, reverse=True)
+    told = next(t.because for t in predict(retrieving(FEW)).terms if t.name == "distill")
+    assert "on so few tokens it finds 2 % of the facts again" in told
+
+
 def test_a_larger_teacher_passes_something_on():
     alone = replace(HALF, ratio=1.0)
     taught = replace(alone, teacher=3e9)
