@@ -20,10 +20,9 @@ from kistack.plugins.costs import interpolate
 _EXACT_WORDS = frozenset({"exact", "em", "f1", "rouge", "bleu", "chrf"})
 #: The most of anything that a model does.
 BEST = 0.98
-#: Share of the parameters that half of the layers of a small model are: embeddings stay.
-_HALF_OF_THE_LAYERS = 0.4
-#: How steeply answers come back with tokens: a third and three times of what heals half leave 0.04 and 0.96. Measured.
-_HEALING = 3.0
+#: How steeply answers come back with tokens: 0.04 and 0.96 of them with half and with twice of what heals half.
+#: Assumed, so that 6 k tokens leave next to nothing and 34 k nearly all, as measured.
+_HEALING = 4.5
 #: Figures that a probe measured stand beside the priors under this name.
 PROBE = "probe "
 
@@ -259,16 +258,17 @@ def distill(state: Answerer, change: Change, features: Features, v: Figures) -> 
 
 
 def healed(change: Change, v: Figures) -> float:
-    """Share of its answers about facts that a model finds again after layers were taken out of it.
+    """Share of its answers about facts that a model finds again after parts were taken out of it.
 
     Fewer tokens than ``student_heals`` leave nearly none: form comes back first, names and numbers last. A model that
-    loses less than the students this was measured on has less to find again, in proportion.
+    loses less than ``student_cliff`` has less to find again, in proportion, and so has one made narrower. Where nobody
+    says how many tokens it was taught on, nothing is held against it.
     """
-    removed = 1 - change.ratio
-    if not removed:
+    if not change.tokens:
         return 1.0
-    again = 1 / (1 + math.pow(math.pow(10, v["student_heals"]) / max(1.0, change.tokens), _HEALING))
-    return 1 - min(1.0, removed / _HALF_OF_THE_LAYERS) * (1 - again)
+    again = 1 / (1 + math.pow(math.pow(10, v["student_heals"]) / change.tokens, _HEALING))
+    gone = min(1.0, (1 - change.ratio) / max(0.01, v["student_cliff"]))
+    return 1 - gone * (v["narrower"] if change.narrower else 1.0) * (1 - again)
 
 
 def transfer_figure(change: Change) -> str:

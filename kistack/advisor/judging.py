@@ -61,6 +61,10 @@ class Judgement:
         return self.best.candidate.name if self.best is not None else ""
 
 
+#: What of the machines decides which memory is asked, and the most of everything.
+_Limits = tuple[tuple[int, bool, int], tuple[float, ...]]
+
+
 @dataclass(slots=True)
 class _Case:
     """What is known of one composed candidate beyond its pipeline.
@@ -81,7 +85,7 @@ class _Case:
     judged: Judged | None = None
     candidate: Weighed | None = None
     #: The limits that ``candidate`` breaks, and the points asked for where it has too few of them; else nothing.
-    broke: tuple[float, ...] | None = None
+    broke: _Limits | None = None
     missed: float | None = None
 
 
@@ -171,6 +175,8 @@ class Bench:
     def case(self, found: Composed) -> _Case:
         """What is known of a candidate; compositions are kept, so that their identity stands for them."""
         kept = self._cases.get(id(found))
+        if found.pipeline is None:  # composed anew each time
+            return _Case(found)
         if kept is None or kept.found is not found:
             kept = self._cases[id(found)] = _Case(found)
         return kept
@@ -195,6 +201,7 @@ class _Sitting:
         self._most = allowed(given)
         #: What of the machines decides which memory is asked.
         self._where = (given.serve.gpus, given.serve.unified, given.train.gpus)
+        self._limits = (self._where, self._most)
         self._asks_plugins = bench.host.has_judges
         self._queries = queries_per_day(profile)
         self._points_kind = points_kind(profile)
@@ -216,14 +223,14 @@ class _Sitting:
         if features is None or not self.same_features:
             features = self._features(case)
         weight, upkeep = self._weight(case), self._upkeep(case, features)
-        most = None if within(needed, self._most) else self._most
+        limits = None if within(needed, self._most) else self._limits
         # The interval is not asked for where the expectation does.
         least = self._least if weight.quality < self._least and weight.high < self._least else None
         same, candidate = case.judged, case.candidate
-        if candidate is None or candidate.weight is not weight or case.broke != most or case.missed != least:
-            over = () if most is None else broken(needed, most)
+        if candidate is None or candidate.weight is not weight or case.broke != limits or case.missed != least:
+            over = () if limits is None else broken(needed, self._most)
             candidate = case.candidate = Weighed(weight, self.given, over, least is not None)
-            case.broke, case.missed = most, least
+            case.broke, case.missed = limits, least
         elif same is not None and same.upkeep is upkeep and same.number == option.number:
             return same
         if case.scale is None:

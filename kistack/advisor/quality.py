@@ -4,17 +4,18 @@ A question about facts is answered where the passage is found and read, or where
 answered by skill. Techniques change one of these (see ``answerer``):
 
     found     = recall · reading · fresh_index
-    facts     = form · (sure + (1 - sure) · (found + (1 - found) · misled · rest))
-    facts     = form · know · fresh_weights, where nothing is retrieved
+    facts     = healed · form · (sure + (1 - sure) · (found + (1 - found) · misled · rest))
+    facts     = healed · form · know · fresh_weights, where nothing is retrieved
     behaviour = skill
     both      = mean of the two
 
-``sure`` is what a gate leaves to the weights (0 without one), ``rest`` what they know beside it. ``fresh`` is the mean
-share of content still true at age 0 to T with hazard h per day: (1 - exp(-h T)) / (h T); T is the time between
-retrainings for weights, between refreshes for an index. Where knowledge is placed by parts of the corpus, each part has
-its own hazard and place. All figures are rows of ``kistack/data/effects.yaml``. The interval comes from moving each of
-them to the ends of its own interval, so that two candidates that share a figure share its uncertainty, and the interval
-of their difference is narrower than either.
+``healed`` is what a student from which layers were taken finds again (1 otherwise), ``sure`` what a gate leaves to
+the weights (0 without one), ``rest`` what they know beside it. ``fresh`` is the mean share of content still true at
+age 0 to T with hazard h per day: (1 - exp(-h T)) / (h T); T is the time between retrainings for weights, between
+refreshes for an index. Where knowledge is placed by parts of the corpus, each part has its own hazard and place. All
+figures are rows of ``kistack/data/effects.yaml``. The interval comes from moving each of them to the ends of its own
+interval, so that two candidates that share a figure share its uncertainty, and the interval of their difference is
+narrower than either.
 """
 
 from __future__ import annotations
@@ -245,8 +246,8 @@ def _apply(
         return lambda: wording.tune(features, change), _lesson_figures(features, change)
     if change.kind == "distill":
         loss = answerer.distill(state, change, features, v)
-        lost = ("student_loss", "student_loss_per_decade", "student_heals")
-        figures: tuple[str, ...] = lost if loss else ()
+        figures: tuple[str, ...] = ("student_loss", "student_loss_per_decade") if loss else ()
+        figures += ("student_heals",) if wording.forgets(features, state.healed) else ()
         figures += (answerer.transfer_figure(change),) if answerer.teaches(features, change) else ()
         figures += _lesson_figures(features, change)
         return lambda: wording.distill(features, change, loss, state.healed), figures

@@ -41,6 +41,11 @@ def tune(features: Features, change: Change) -> str:
     return f"training on {change.pairs:.0f} pairs {shown} passages teaches form{reading}, not new facts"
 
 
+def forgets(features: Features, found: float) -> bool:
+    """Whether it is worth a word that a student finds only this share of the facts again."""
+    return features.task != "behaviour" and found < 0.95  # noqa: PLR2004
+
+
 def distill(features: Features, change: Change, loss: float, found: float) -> str:
     """What a student keeps and gains."""
     text = [f"the student learns from {change.pairs:.0f} pairs"]
@@ -49,7 +54,7 @@ def distill(features: Features, change: Change, loss: float, found: float) -> st
             f"with {100 * change.ratio:.0f} % of the parameters, taught on {format_count(change.tokens)} tokens, "
             f"it keeps {100 * (1 - loss):.0f} % of the ability"
         )
-        if features.task != "behaviour" and found < 0.95:  # noqa: PLR2004 - what is not worth a word
+        if forgets(features, found):
             text.append(f"on so few tokens it finds {100 * found:.0f} % of the facts again")
     if teaches(features, change):
         text.append(f"a teacher {change.teacher / features.params:.1f} times as large passes on part of what it can do")

@@ -159,7 +159,12 @@ class AnswerSettings(Settings):
     max_new_tokens: int = Field(
         default=0, ge=0, le=4096, description="longest answer, in tokens; 0 goes by how long labelled answers are"
     )
-    batch: int = Field(default=0, ge=0, le=1024, description="questions answered at once; 0 lets the runtime choose")
+    batch: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="questions answered at once; 0: as many as the runtime answers alike every time",
+    )
     few_shot: int = Field(default=0, ge=0, le=32, description="training pairs shown before each question")
     latency_items: int = Field(
         default=16, ge=0, le=1000, description="questions answered again one by one to measure latency, at most"
@@ -213,7 +218,8 @@ class AnswerItems(Stage):
         if settings.few_shot or any(stage.startswith(_TEACHING) for stage in model.line):
             new = min(new, max(8.0, 1.5 * items.fact("answer_tokens", 12)))  # who was shown how to answer stops then
         together = settings.batch or _TOGETHER
-        alone, batched = (_answering(model, Load(prompt, new, n), profile) for n in (1, together))
+        alone = _answering(model, Load(prompt, new), profile)
+        batched = _answering(model, Load(prompt, new, together, repeatable=not settings.batch), profile)
         rate, latency = batched.cost("tokens_per_second"), alone.cost("latency_seconds")
         singles = min(count, settings.latency_items)
         if latency:

@@ -42,6 +42,7 @@ class ModelSession(Protocol):
     ) -> list[Completion]:
         """Greedy answers in the order of ``prompts``; ``batch`` 0 lets the runtime choose, 1 measures latency.
 
+        What it chooses must not depend on how busy the machine is: the same prompts get the same answers.
         ``on_done`` is called with the number of prompts finished so far.
         """
         ...

@@ -142,11 +142,16 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one answer asks of an opened artifact, for serving estimates (tokens per answer; answers at once)."""
+    """What one answer asks of an opened artifact, for serving estimates (tokens per answer; answers at once).
+
+    ``repeatable`` says that the same questions must get the same answers, whatever else the machine does: a runtime
+    whose answers depend on what is answered beside them then takes one at a time, however many there are.
+    """
 
     prompt_tokens: float = 64
     new_tokens: float = 32
     concurrency: int = 1
+    repeatable: bool = False
 
 
 class Context(Protocol):

@@ -1,15 +1,19 @@
 import time
+from dataclasses import replace
 from functools import cache
 
 import pytest
+import toys
 from advisor import onpaper
 from advisor.onpaper import profile_of
+from facts import small_profile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kistack.advisor.judging import Bench
 from kistack.advisor.recommend import advise
 from kistack.domain.scenario import Scenario
+from kistack.errors import Problem
 from kistack.plugins.host import load_host
 
 few = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,6 +75,37 @@ def test_only_those_wanted_are_judged():
     found = bench().judge(profile_of(), wanted=lambda o: o.name in {"nothing", "retrieve"})
     assert {j.candidate.name for j in found.order} == {"nothing", "retrieve"}
     assert found.winner == "retrieve"
+
+
+def test_what_cannot_be_composed_is_not_kept_again_and_again(monkeypatch):
+    own = Bench(Scenario(name="x", models={"base": "paper:135m"}), profile_of(), bench().host)
+    at = own.compositions.at
+
+    def failing(*args, **kwargs):
+        (option, found), *others = at(*args, **kwargs)
+        return [(option, replace(found, pipeline=None, problems=(Problem("no", "here", "another"),))), *others]
+
+    monkeypatch.setattr(own.compositions, "at", failing)
+    sizes = set()
+    for _ in range(3):
+        found = own.judge(profile_of(), wanted=lambda option: option.name in {"nothing", "retrieve"})
+        assert found.order[-1].candidate.broken == ("compose",)
+        sizes.add(len(own._cases))
+    assert len(sizes) == 1
+
+
+def test_memory_is_asked_where_the_machine_has_it():
+    host = load_host(entry_points=False, extra={"toys": toys}, disabled=())
+    scenario, told = Scenario(name="x", models={"base": "toy:base"}), set()
+    serving = {"serving.gpus": 1, "serving.gpu_free": 1.0, "serving.ram_free": 43.5e6}
+    machines = [small_profile(**serving, **{"serving.unified": unified}) for unified in (0, 1, 0)]
+    again = Bench(scenario, machines[0], host)
+    for machine in machines:
+        order = again.judge(machine).order
+        afresh = Bench(scenario, machine, host).judgement.order
+        assert [j.candidate.broken for j in order] == [j.candidate.broken for j in afresh]
+        told.update(j.candidate.broken for j in order)
+    assert len(told) > 1
 
 
 def test_another_bench_under_other_facts_shares_what_is_known():

@@ -131,14 +131,40 @@ def test_students_of_few_tokens_lie_in_the_predicted_intervals(features, measure
     assert found.high < 50
 
 
+@pytest.mark.parametrize(("tokens", "kept"), [(5.7e3, 0.0), (34e3, 66 / 88), (60e3, 73 / 89)])
+def test_students_of_the_demo_keep_about_what_was_measured(tokens, kept):
+    read = replace(WITH, pairs=240)
+    student = retrieving(replace(HALF, tokens=tokens, pairs=240), read, Q8)
+    assert points(student) / points(retrieving(read, Q8)) == pytest.approx(kept, abs=0.12)
+
+
 def test_a_student_finds_facts_again_with_tokens_and_what_was_taken_out():
     taught = [points(retrieving(replace(HALF, tokens=t))) for t in (3e3, 1e4, 3e4, 1e5, 1e9)]
     assert taught == sorted(taught)
     assert taught[0] < 0.1 * taught[-1]
     fewer = [points(retrieving(replace(FEW, ratio=r))) for r in (1.0, 0.9, 0.8, 0.6)]
     assert fewer == sorted(fewer, reverse=True)
-    told = next(t.because for t in predict(retrieving(FEW)).terms if t.name == "distill")
-    assert "on so few tokens it finds 2 % of the facts again" in told
+    assert points(retrieving(replace(FEW, narrower=True))) > points(retrieving(FEW))
+
+
+def test_healing_is_told_with_its_sources_where_it_moves_something():
+    def distilling(features):
+        return next(t for t in predict(features).terms if t.name == "distill")
+
+    few = distilling(retrieving(FEW))
+    assert "on so few tokens it finds 2 % of the facts again" in few.because
+    assert any("XQuAD" in s for s in few.sources)
+    skill = replace(BASE, task="behaviour", changes=(replace(FEW, with_passages=False),))
+    for other in (retrieving(replace(HALF, tokens=1e9)), skill):
+        told = distilling(other)
+        assert "again" not in told.because
+        assert not any("XQuAD" in s for s in told.sources)
+
+
+def test_a_student_of_whom_nobody_says_how_much_it_was_taught_is_not_given_up():
+    unknown = predict(retrieving(replace(HALF, tokens=0)))
+    assert unknown.low < unknown.points < unknown.high
+    assert unknown.high > 30
 
 
 def test_a_larger_teacher_passes_something_on():

@@ -75,8 +75,8 @@ def test_looking_says_what_advising_afresh_says(opened):
 
 CHANGES = [("limits.memory", "600MB"), ("limits.latency_p95", "2s"), ("traffic.queries_per_day", "5000"),
            ("indifference", "4"), ("task.at_least", "40%"), ("limits.training_time", "1h")]  # fmt: skip
-#: Seconds of processor time for judging and putting into words: a tenth is wanted. Two
-#: slow cores took 0.08 to 0.12, so the bound leaves as much again for a machine that is slower still.
+#: Seconds of processor time for judging and putting into words: a tenth is wanted, and two slow cores take 0.03 to 0.08
+#: and to the last of what a key paints 0.05 to 0.1; half as much again is left for a machine that is slower still.
 MOST = 0.15
 
 #: Fields of goals, in the order in which a key steps them.

@@ -153,11 +153,13 @@ Outside of a field s does the same; escape leaves a field."""
         """Judge again under the new value, or tell what is wrong with it."""
         key = _KEYS.get(event.input.id or "")
         if key is not None and not self._filling:
-            self._changed(key, event.value.strip())
+            # As it stands: a key that came meanwhile may have stepped it.
+            self._changed(key, event.input.value.strip())
 
     def _changed(self, key: str, text: str) -> None:
         if self.session.changes.get(key, None) == text or texts(self.session)[key] == text:
             self._told(key, "")
+            self._say_unsaved()
             return
         wrong = problem(self.session, key, text)
         self._told(key, wrong)
@@ -178,12 +180,16 @@ Outside of a field s does the same; escape leaves a field."""
             return
         if session.bench is None:
             self.wizard.prepare()
-            return
-        session.bench = outlook.bench
-        self._show(outlook)
-        named = list(session.changes)
+        else:
+            session.bench = outlook.bench
+            self._show(outlook)
+        self._say_unsaved()
+
+    def _say_unsaved(self) -> None:
+        """The goals that kistack.yaml does not say yet, on one line."""
+        named = [BY_KEY[key].label if key in BY_KEY else key for key in self.session.changes]
         others = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        self.say(f"not saved: {', '.join(named[:_NAMED])}{others} (ctrl+s saves)")
+        self.say(f"not saved: {', '.join(named[:_NAMED])}{others} (ctrl+s saves)" if named else "")
 
     def _show(self, outlook: Outlook) -> None:
         """The recommendation beside the goals."""

@@ -31,9 +31,12 @@ class Words(Static):
 
     def _has_room(self, before: Content, after: Content) -> bool:
         """Whether the new text takes the room that the old one was given."""
-        width, rules = self.content_size.width, cast("RulesMap", self.styles)
+        styles, width = self.styles, self.content_size.width
+        rules, least = cast("RulesMap", styles), styles.min_height
         if not width or (
-            self.styles.is_auto_width and before.get_optimal_width(rules, 0) != after.get_optimal_width(rules, 0)
+            styles.is_auto_width and before.get_optimal_width(rules, 0) != after.get_optimal_width(rules, 0)
         ):
             return False
-        return not self.styles.is_auto_height or before.get_height(rules, width) == after.get_height(rules, width)
+        floor = int(least.value) if least is not None and least.is_cells else 0
+        heights = {max(floor, text.get_height(rules, width)) for text in (before, after)}
+        return not styles.is_auto_height or len(heights) == 1

@@ -74,6 +74,13 @@ def test_who_finds_no_place_waits(smollm, profile):
     assert many.cost("tokens_per_second") == few.cost("tokens_per_second")
 
 
+def test_answers_that_must_be_repeatable_are_given_one_at_a_time(smollm, profile):
+    loads = [Load(200, 16), Load(200, 16, 16, repeatable=True)]
+    alone, all_ = (STAGE.serving(LlamaCppSettings(parallel=4), profile, served(smollm), load) for load in loads)
+    assert all_.cost("tokens_per_second") == alone.cost("tokens_per_second")
+    assert all_.cost("latency_seconds") == pytest.approx(16 * alone.cost("latency_seconds"))
+
+
 def test_memory_grows_with_context_and_file(smollm, profile):
     def peak(settings, size=144.8e6):
         return STAGE.serving(settings, profile, served(smollm, size=size), Load()).cost("peak_bytes")

@@ -2,6 +2,7 @@ import importlib.util
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,39 @@ def test_greedy_answers_are_those_of_transformers(opened, reference, batch):
     assert sum(same) >= len(PROMPTS) - 1, "half precision may tip one near tie"
     assert counts == list(range(1, 8))
     assert all(a.seconds > 0 for a in answers)
-    assert all((a.first_token_seconds > 0) is (batch == 1) for a in answers)
+    assert all((a.first_token_seconds > 0) is (batch < 2) for a in answers)
 
 
 def test_answers_given_alone_time_their_first_token(opened):
     (answer,) = opened.generate(PROMPTS[:1], max_new_tokens=8, batch=1)
     assert 0 < answer.first_token_seconds < answer.seconds
+
+
+@pytest.mark.parametrize(("batch", "most"), [(0, 1), (1, 1), (3, 3)])
+def test_only_as_many_are_answered_beside_each_other_as_are_asked_for(opened, monkeypatch, batch, most):
+    complete, lock = opened._server.complete, threading.Lock()
+    running, seen, order = set(), [], []
+
+    def watched(text, limit):
+        with lock:
+            running.add(text)
+            seen.append(len(running))
+            order.append(text)
+        time.sleep(0.05)
+        reply = complete(text, limit)
+        with lock:
+            running.discard(text)
+        return reply
+
+    monkeypatch.setattr(opened._server, "complete", watched)
+    answers = opened.generate(PROMPTS, max_new_tokens=3, batch=batch)
+    assert max(seen) == most
+    assert len(answers) == len(PROMPTS)
+    texts = [opened._chat.render(p) for p in PROMPTS]
+    assert order == (texts if batch == 1 else sorted(texts)) or most > 1
+    monkeypatch.undo()
+    singly = [opened.generate([p], max_new_tokens=3)[0].prompt_tokens for p in PROMPTS]
+    assert [a.prompt_tokens for a in answers] == singly
 
 
 def test_no_prompts_no_answers(opened):
@@ -94,8 +122,8 @@ def test_a_prompt_longer_than_the_context_is_refused_with_a_remedy(opened):
 
 def test_prompts_too_long_to_be_answered_together_are_answered_one_by_one(opened):
     long = [[{"role": "user", "content": f"{n} " + "version " * 80}] for n in range(4)]
-    assert opened._workers([opened._chat.render(p) for p in long], 4, 0) == 1
-    assert len(opened.generate(long, max_new_tokens=4)) == 4
+    assert opened._workers([opened._chat.render(p) for p in long], 4, 3) == 1
+    assert len(opened.generate(long, max_new_tokens=4, batch=3)) == 4
 
 
 def test_prompts_that_crowd_the_cache_are_asked_again_alone(opened, monkeypatch):
@@ -109,7 +137,7 @@ def test_prompts_that_crowd_the_cache_are_asked_again_alone(opened, monkeypatch)
 
     monkeypatch.setattr(opened._server, "complete", full_at_first)
     counts = []
-    answers = opened.generate(PROMPTS, max_new_tokens=3, on_done=counts.append)
+    answers = opened.generate(PROMPTS, max_new_tokens=3, batch=3, on_done=counts.append)
     assert len(crowded) == 2
     assert [a.new_tokens for a in answers] == [3] * 7
     assert counts[-1] == 7
@@ -120,7 +148,7 @@ def test_a_cache_that_really_overflows_loses_no_answer(gguf_file, monkeypatch):
     session = LlamaCppSession(gguf_file, LlamaCppSettings(threads=1, context=256, parallel=4, batch=64))
     long = [[{"role": "user", "content": f"{n} " + "version " * 35}] for n in range(6)]
     try:
-        assert [a.new_tokens for a in session.generate(long, max_new_tokens=5)] == [5] * 6
+        assert [a.new_tokens for a in session.generate(long, max_new_tokens=5, batch=4)] == [5] * 6
     finally:
         session.close()
 

@@ -1,5 +1,5 @@
 import pytest
-from tui.piloting import SIZES, drive
+from tui.piloting import SIZES, drive, send
 
 from kistack.domain.scenario import load_scenario
 
@@ -38,6 +38,46 @@ def test_a_value_that_does_not_fit_is_told_in_its_line_and_changes_nothing(sessi
         await wheel.write("50%")
         assert not hint.has_class("-wrong")
         assert wheel.session.scenario.task.at_least == 0.5
+
+    drive(session, script)
+
+
+@pytest.mark.parametrize(
+    ("before", "keys", "value"),
+    [(["end"], ["5", "backspace", "pageup"], 3.0), (["end", "backspace"], ["5", "pagedown"], 4.0)],
+)
+def test_keys_that_come_faster_than_candidates_are_judged_leave_what_the_field_says(session, before, keys, value):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        field = wheel.app.shown.query_one("#goal-indifference")
+        field.focus()
+        await wheel.press(*before)
+        for key in keys:
+            send(wheel.app, key)
+        await wheel.until(lambda: field.value == f"{value:g}")
+        await wheel.pilot.pause(0.2)
+        assert wheel.session.scenario.indifference == value
+        assert wheel.session.changes == {"indifference": f"{value:g}"}
+
+    drive(session, script)
+
+
+def test_what_is_not_saved_is_said_as_it_stands(session):
+    async def script(wheel):
+        await wheel.judged_at("goals")
+        screen = wheel.app.shown
+        for name in ("indifference", "horizon", "limits-training-time", "limits-money"):
+            screen.query_one(f"#goal-{name}").focus()
+            await wheel.press("pageup")
+        assert "not saved: Indifference, Horizon, Training and 1 more" in wheel.status
+        for name in ("indifference", "horizon"):
+            screen.query_one(f"#goal-{name}").focus()
+            await wheel.press("pagedown")
+        assert "not saved: Training, Money (ctrl+s saves)" in wheel.status
+        await wheel.write("x")
+        assert "Horizon: " in wheel.status
+        await wheel.press("backspace")
+        assert "not saved: Training, Money (ctrl+s saves)" in wheel.status
 
     drive(session, script)
 

@@ -74,6 +74,12 @@ def test_a_wider_text_gets_its_room():
     assert shown == "not as narrow"
 
 
+def test_lines_within_the_least_height_move_nothing():
+    told, region, below, _ = updated(Content("one"), Content("one\ntwo"), "width: 20; height: auto; min-height: 3;")
+    assert told == [(True, False)]
+    assert (region.height, below) == (3, 3)
+
+
 def test_what_is_no_content_is_laid_out_as_ever():
     told, *_, shown = updated("plain", "[b]marked up[/b]")
     assert told == [(True, True)]

@@ -39,10 +39,10 @@ class LlamaCppRuntime(Stage):
     def serving(self, settings: LlamaCppSettings, profile: Profile, artifact: Type, load: Load) -> Estimate:
         """Prompts cost arithmetic; answers cost reading the weights once per token, for all answered at once.
 
-        More questions than ``parallel`` wait for their turn.
+        More questions than ``parallel`` wait for their turn, and all but one where answers must be repeatable.
         """
         here = costs.machine(profile, "serving", processor=True)
-        at_once = max(1, min(load.concurrency, settings.parallel))
+        at_once = 1 if load.repeatable else max(1, min(load.concurrency, settings.parallel))
         precision = artifact.facets.get("precision", "int8")
         weights = artifact.fact("bytes") or costs.model_bytes(artifact, precision)
         prompt = costs.prefill_seconds(artifact, load.prompt_tokens, here, precision)

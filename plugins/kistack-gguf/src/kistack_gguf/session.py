@@ -58,7 +58,10 @@ class LlamaCppSession:
         batch: int = 0,
         on_done: Callable[[int], None] | None = None,
     ) -> list[Completion]:
-        """Greedy answers in the order of ``prompts``, ``batch`` of them at once (0: as many as the settings say).
+        """Greedy answers in the order of ``prompts``, ``batch`` of them at once, at most as many as the settings say.
+
+        0 is one at a time: what is computed together depends on when it arrives, the last digits on what is computed
+        together, and now and then a word on those. So the same prompts get the same answers on a busy machine too.
 
         ``seconds`` of an answer given alone is its latency, of one among several its share of the time for all.
 
@@ -71,7 +74,7 @@ class LlamaCppSession:
         start = time.perf_counter()
         workers = self._workers(texts, max_new_tokens, batch)
         if workers == 1:
-            return self._one_by_one(texts, max_new_tokens, done)
+            return self._one_by_one(texts, max_new_tokens, done, sort=not batch)
         replies = self._together(texts, max_new_tokens, workers, done)
         share = (time.perf_counter() - start) / max(1, len(texts))
         return [_completion(r, share) for r in replies]
@@ -79,25 +82,27 @@ class LlamaCppSession:
     def _workers(self, texts: Sequence[str], limit: int, batch: int) -> int:
         """How many prompts to answer at once, so that the longest of them fit the cache together."""
         longest = max((len(t.encode()) for t in texts), default=0) / _BYTES_PER_TOKEN + limit
-        return max(1, min(batch or self._sizes.parallel, self._sizes.parallel, int(self._sizes.cache / longest)))
+        return max(1, min(batch or 1, self._sizes.parallel, int(self._sizes.cache / longest)))
 
-    def _one_by_one(self, texts: Sequence[str], limit: int, on_done: Callable[[int], None]) -> list[Completion]:
-        completions = []
-        for number, text in enumerate(texts, 1):
+    def _one_by_one(
+        self, texts: Sequence[str], limit: int, on_done: Callable[[int], None], *, sort: bool
+    ) -> list[Completion]:
+        completions: dict[int, Completion] = {}
+        for number in _alike(texts) if sort else range(len(texts)):
             start = time.perf_counter()
-            reply = self._server.complete(text, limit)
-            completions.append(_completion(reply, time.perf_counter() - start, reply.prompt_seconds))
-            on_done(number)
-        return completions
+            reply = self._server.complete(texts[number], limit)
+            completions[number] = _completion(reply, time.perf_counter() - start, reply.prompt_seconds)
+            on_done(len(completions))
+        return [completions[n] for n in range(len(texts))]
 
     def _together(self, texts: Sequence[str], limit: int, workers: int, on_done: Callable[[int], None]) -> list[Reply]:
-        # neighbours in this order begin alike, so that a slot finds much of its next prompt in its cache
-        order = sorted(range(len(texts)), key=lambda i: texts[i])
         replies: dict[int, Reply] = {}
         crowded: list[int] = []
         pool = ThreadPoolExecutor(workers, thread_name_prefix="kistack-llamacpp")
         try:
-            running: dict[Future[Reply], int] = {pool.submit(self._server.complete, texts[i], limit): i for i in order}
+            running: dict[Future[Reply], int] = {
+                pool.submit(self._server.complete, texts[i], limit): i for i in _alike(texts)
+            }
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     number = running.pop(future)
@@ -199,6 +204,11 @@ class LlamaCppSession:
         if self._scorer is not None:
             self._scorer.close()
             self._scorer = None
+
+
+def _alike(texts: Sequence[str]) -> list[int]:
+    """The numbers of texts, those that begin alike beside each other: a slot finds much of the next in its cache."""
+    return sorted(range(len(texts)), key=lambda i: texts[i])
 
 
 def _completion(reply: Reply, seconds: float, first: float = 0.0) -> Completion:
