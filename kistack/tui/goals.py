@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,18 @@ def settle(bench: Bench) -> None:
     gc.freeze()
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A moment in which thousands of small things are made, none of them garbage: looking for some can wait."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is recommended under some goals, and how long judging took."""
@@ -136,7 +149,9 @@ def look(session: Session, changes: Mapping[str, str]) -> Outlook:
     start = time.perf_counter()
     scenario = stated(session, changes)
     bench = session.bench.under(session.bench.profile.updated(scenario_facts(scenario)), scenario)
-    return Outlook(bench.judgement, bench, time.perf_counter() - start)
+    with _uncollected():
+        judgement = bench.judgement
+    return Outlook(judgement, bench, time.perf_counter() - start)
 
 
 def lines(outlook: Outlook) -> list[str]:
