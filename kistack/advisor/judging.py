@@ -174,9 +174,9 @@ class Bench:
 
     def case(self, found: Composed) -> _Case:
         """What is known of a candidate; compositions are kept, so that their identity stands for them."""
-        kept = self._cases.get(id(found))
         if found.pipeline is None:  # composed anew each time
             return _Case(found)
+        kept = self._cases.get(id(found))
         if kept is None or kept.found is not found:
             kept = self._cases[id(found)] = _Case(found)
         return kept
@@ -241,7 +241,7 @@ class _Sitting:
     def _weight(self, case: _Case) -> Weight:
         """The candidate at its quality, with what rules, runs and plugins say of it."""
         assert case.concern is not None
-        said = case.concern.said if case.concern.signature is self.ruling.signature else self.ruling.of(case.concern)
+        said = self.ruling.of(case.concern)
         if case.weight is not None:
             weight, before, kind = case.weight
             if before is said and kind == self._points_kind and not self._asks_plugins:

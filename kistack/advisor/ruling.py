@@ -114,8 +114,7 @@ class Ruling:
         self._others: dict[tuple[int, int], tuple[tuple[int, Rule], ...]] = {}
         #: By rule and mark, which rules that ask for the candidate hold.
         self._known: dict[str, dict[str, bool]] = {}
-        #: Identical where the same facts decide.
-        self.signature = book.same(
+        self._signature = book.same(
             tuple(self._facts(r.when) if r.id in book.asking else self._holds(r) for r in book.rules)
         )
 
@@ -125,7 +124,7 @@ class Ruling:
 
     def of(self, concern: Concern) -> Said:
         """What the rules say of a candidate."""
-        if concern.signature is self.signature:
+        if concern.signature is self._signature:
             return concern.said
         faults = len(self.faults)
         if concern.signature is None:
@@ -137,7 +136,7 @@ class Ruling:
         concern.held = tuple(held)
         concern.said = self._book.said(concern.rules, concern.held)
         # A fault must be told under every set of facts.
-        concern.signature = None if len(self.faults) > faults else self.signature
+        concern.signature = None if len(self.faults) > faults else self._signature
         return concern.said
 
     def _differing(self, concern: Concern) -> tuple[tuple[int, Rule], ...]:
@@ -146,7 +145,7 @@ class Ruling:
         found = self._others.get(key)
         if found is None:
             assert concern.signature is not None
-            pairs = zip(self._book.rules, concern.signature, self.signature, strict=True)
+            pairs = zip(self._book.rules, concern.signature, self._signature, strict=True)
             others = {rule.id for rule, one, other in pairs if one != other}
             found = self._others[key] = tuple((n, rule) for n, rule in enumerate(concern.rules) if rule.id in others)
         return found

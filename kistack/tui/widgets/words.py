@@ -26,7 +26,6 @@ class Words(Static):
             if before.is_same(content):
                 return
             layout = layout and not self._has_room(before, content)
-            self.clear_cached_dimensions()
         super().update(content, layout=layout)
 
     def _has_room(self, before: Content, after: Content) -> bool:
