@@ -17,6 +17,7 @@ from kistack.domain.prompt import Passage
 from kistack.errors import InputError
 from kistack.plugins.host import Host, load_host
 from kistack.plugins.sessions import IndexSession, ModelSession
+from kistack.plugins.waiting import waiting_briefly
 from kistack.storage.hashing import digest_of, survey
 
 if TYPE_CHECKING:
@@ -150,9 +151,10 @@ class Bundle:
         stage = self._host.get(artifact.opener.stage).stage
         settings = stage.Settings.model_validate(dict(artifact.opener.settings))
         traits = self._host.guard(stage.name, "traits", lambda: stage.traits(settings))
-        if traits.environment is None:
+        with waiting_briefly():
+            if traits.environment is not None:
+                return self._open_there(stage, traits.environment, artifact)
             return self._host.guard(stage.name, "open", lambda: stage.open(settings, artifact, artifact.parts))
-        return self._open_there(stage, traits.environment, artifact)
 
     def _open_there(self, stage: Stage, environment: Environment, artifact: Artifact) -> RemoteSession:
         """The session of an artifact whose stage has an environment of its own."""

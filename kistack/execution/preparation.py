@@ -17,6 +17,7 @@ from kistack.execution.job import Job, Remote, reference_of
 from kistack.execution.meter import available_threads
 from kistack.plugins.environments import Environment, Interpreter, this_interpreter
 from kistack.plugins.stages import Stage, Traits
+from kistack.plugins.waiting import brief_waiting
 from kistack.storage.results import Made, file_name
 from kistack.storage.store import Store
 
@@ -132,7 +133,8 @@ def file_stem(node: Node, index: int) -> str:
 def environment(traits: Traits, threads: int = 0) -> dict[str, str]:
     """Environment variables of a stage's worker; ``threads`` 0 takes what the machine has."""
     count = str(threads or available_threads())
-    return {**dict.fromkeys(_THREADS, count), **_ALWAYS, **({} if traits.network else _OFFLINE)}
+    offline = {} if traits.network else _OFFLINE
+    return {**dict.fromkeys(_THREADS, count), **brief_waiting(), **_ALWAYS, **offline}
 
 
 def import_path() -> tuple[str, ...]:

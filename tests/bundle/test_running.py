@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pytest
@@ -67,6 +68,20 @@ def test_an_adapter_travels_with_its_base_and_answers_elsewhere(toy_place, tmp_p
         assert bundle.verify() == []
         passages, pieces = bundle.stream("What is the latest release of Product4")
         assert ("".join(pieces), len(passages)) == ("1.4", 2)
+
+
+def test_what_a_bundle_opens_with_waits_briefly(toy_place, monkeypatch):
+    record = toy_place.run(toy_place.compose(plan("retrieve/toy")))
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+    kind = type(toy_place.host.get("retrieve/toy").stage)
+    opens = kind.open
+    monkeypatch.setattr(kind, "open", lambda *given: (seen.append(os.environ.get("GOMP_SPINCOUNT")), opens(*given))[1])
+    with open_bundle(record.bundle, host=toy_place.host) as bundle:
+        bundle.ask("What is the latest release of Product7")
+    assert [int(rounds) > 0 for rounds in seen] == [True]
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 def test_the_bundle_carries_the_data_licence(toy_place):

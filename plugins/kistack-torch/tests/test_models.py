@@ -66,6 +66,23 @@ def test_an_adapter_is_put_on_top(folder, tmp_path):
     assert {p.dtype for p in load(folder, adapter=tmp_path, dtype=torch.bfloat16).parameters()} == {torch.bfloat16}
 
 
+def test_last_states_reach_the_vocabulary_packed(folder, tmp_path):
+    get_peft_model(load(folder), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")).save_pretrained(
+        tmp_path
+    )
+    ids = torch.arange(5, 35).reshape(3, 10)
+    for adapter in (None, tmp_path):
+        model = load(folder, adapter=adapter)
+        packed = []
+        # hooks run in the order in which they were put there
+        head = model.get_output_embeddings()
+        head.register_forward_pre_hook(lambda _m, inputs, seen=packed: seen.append(inputs[0].is_contiguous()))
+        with torch.inference_mode():
+            logits = model(ids, logits_to_keep=1).logits
+            torch.testing.assert_close(logits, model(ids).logits[:, -1:])
+        assert packed == [True, True]
+
+
 def test_an_adapter_of_another_base_is_refused(folder, tmp_path):
     config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     other = tiny_model(tmp_path / "other", hidden=64)

@@ -1,6 +1,6 @@
 """Loading the bindings of llama.cpp so that they behave inside somebody else's process.
 
-Left alone they spin on every core while waiting, take over ctrl-C, and write to the terminal.
+Left alone they spin on every core for long while waiting, take over ctrl-C, and write to the terminal.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from kistack.errors import ModelError
+from kistack.plugins.waiting import waiting_briefly
 
 #: Distribution and module that hold the server, and those that hold logits.
 SERVER, LOGITS = "xllamacpp", "cyllama"
@@ -29,34 +29,18 @@ def has_logits() -> bool:
 
 
 def load(module: str) -> Any:
-    """Import a binding, its threads told to sleep rather than spin while they wait for each other.
-
-    OpenMP reads its waiting policy once, when it is loaded. Spinning is a little faster on an idle machine and ruinous
-    on a busy one: with other programs on both of two cores decoding fell from 45 to 2 tokens a second.
+    """Import a binding, its threads told to spin but briefly while they wait for each other.
 
     Raises:
         ModelError: it is not installed, or a library it needs is missing.
 
     """
-    with _passive_waiting():
+    with waiting_briefly():
         try:
             return importlib.import_module(module)
         except ImportError as e:
             package = module.partition(".")[0]
             raise ModelError(f"{package} cannot be loaded: {e}", f"install it: pip install {package}") from e
-
-
-@contextlib.contextmanager
-def _passive_waiting() -> Iterator[None]:
-    name = "OMP_WAIT_POLICY"
-    if name in os.environ:  # the user's own choice
-        yield
-        return
-    os.environ[name] = "PASSIVE"
-    try:
-        yield
-    finally:
-        del os.environ[name]
 
 
 @contextlib.contextmanager

@@ -38,8 +38,20 @@ def load_model(path: Path, *, dtype: torch.dtype, device: str, adapter: Path | N
         raise ModelError(f"{path}: cannot be loaded as a causal language model: {_first_line(e)}", _LOAD_HINT) from e
     if adapter is not None:
         model = _with_adapter(model, adapter)
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(_packed)
     # modules left by an adapter keep their own format unless told
     return model.to(device=device, dtype=dtype).eval()
+
+
+def _packed(_head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The last states of a batch, cut out of all its states, as a tensor of their own.
+
+    A view of them, and weights that are not trained: then PyTorch 2.13 multiplies row by row, in bf16 on a copy of the
+    vocabulary's weights for each row (16 rows of SmolLM2-135M: 0.9 GB and 2 s for what takes 10 ms).
+    """
+    return (inputs[0].contiguous(), *inputs[1:])
 
 
 _LOAD_HINT = "give a Hugging Face folder with config.json and *.safetensors of a causal language model"
