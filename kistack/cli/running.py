@@ -118,7 +118,11 @@ def cancel(run: RunArgument, folder: FolderOption = Path()) -> None:
 
 def report(
     subject: Annotated[
-        str, typer.Argument(metavar="RUN|sweep|advice", help="A run's id, its beginning, 'last', 'sweep' or 'advice'.")
+        str,
+        typer.Argument(
+            metavar="RUN|SWEEP|sweep|advice",
+            help="A run's id, its beginning, 'last', a sweep's id, 'sweep' or 'advice'.",
+        ),
     ] = "last",
     folder: FolderOption = Path(),
     *,
@@ -157,10 +161,12 @@ def _reported(subject: str, folder: Path, form: Any, sweep: Path | None, output:
     from kistack.sweeping.notebook import Notebook
 
     project = Project.find(folder)
-    if sweep is not None and subject in {"sweep", "advice"}:
+    # a sweep's whole id begins the ids of all its runs
+    swept = next((n for n in Notebook.all(project) if n.sweep == subject), None)
+    if sweep is not None and (swept or subject in {"sweep", "advice"}):
         raise InputError(f"--sweep stands beside a run, not beside {subject!r}", "leave out --sweep, or name a run")
-    if subject == "sweep":
-        return told(Notebook.find(project, "last").read(), form)
+    if swept or subject == "sweep":
+        return told((swept or Notebook.find(project, "last")).read(), form)
     if subject == "advice":
         return told(workspace_at(folder).advise(), form)
     kept = find_run(project, subject)

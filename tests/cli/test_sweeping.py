@@ -37,7 +37,9 @@ def test_sweep_prints_a_table_and_shows_it_again(kistack):
     html = kistack("report", "sweep", "--format", "html")[1]
     assert "Effects on quality (contained)" in html
     assert html.count("<svg") >= 2
-    assert json.loads(kistack("report", "sweep", "--format", "json")[1])["sweep"] == document["sweep"]
+    for subject in ("sweep", document["sweep"]):
+        assert json.loads(kistack("report", subject, "--format", "json")[1])["sweep"] == document["sweep"]
+    assert kistack("report", document["sweep"], "--sweep", "effects.json")[0] == 2
     assert kistack("report", "sweep", "--sweep", "x.json")[0] == 2
 
 
