@@ -29,7 +29,7 @@ DOCTOR_SCHEMA = 1
 
 _PYTHON = (3, 11)
 #: Variables that change what kistack, its libraries and trackers do. Only their names are told.
-_VARIABLES = re.compile(r"(KISTACK|HF|HUGGINGFACE|TRANSFORMERS|CUDA|HIP|ROCR|OMP|MKL|MLFLOW|PIP|PYTHON)_?\w*")
+_VARIABLES = re.compile(r"(KISTACK|HF|HUGGINGFACE|TRANSFORMERS|CUDA|HIP|ROCR|G?OMP|MKL|MLFLOW|PIP|PYTHON)_?\w*")
 _AROUND = ("runtime", "evaluate", "source")
 
 

@@ -90,6 +90,7 @@ def test_no_secret_is_told(toy_project, monkeypatch):
     monkeypatch.setenv("HOME", str(toy_project.parent))
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnop")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     scenario = toy_project / "kistack.yaml"
     scenario.write_text(scenario.read_text().replace("toy:base", "https://me:secret@host/m?token=hush"))
     found = diagnose(toy_project, host_with())
@@ -97,7 +98,7 @@ def test_no_secret_is_told(toy_project, monkeypatch):
     for secret in ("hf_abcdef", "secret", "hush", str(toy_project.parent)):
         assert secret not in text
     assert found.project["folder"] == "~/project"
-    assert {"HF_TOKEN", "MLFLOW_TRACKING_URI"} <= set(found.variables)
+    assert {"HF_TOKEN", "MLFLOW_TRACKING_URI", "GOMP_SPINCOUNT"} <= set(found.variables)
     assert "https://host/m?…" in text or "https://host/m?\\u2026" in text
 
 
