@@ -1,6 +1,9 @@
 import json
 import os
 import shutil
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +13,8 @@ from kistack.domain.plan import Plan, Step
 from kistack.domain.records import RunRecord
 from kistack.errors import InputError
 from kistack.execution.events import EVENTS_FILE, RunFinished, read_events
+from kistack.execution.remote import open_remote
+from kistack.plugins.environments import this_interpreter
 
 
 def plan(*uses):
@@ -70,16 +75,29 @@ def test_an_adapter_travels_with_its_base_and_answers_elsewhere(toy_place, tmp_p
         assert ("".join(pieces), len(passages)) == ("1.4", 2)
 
 
-def test_what_a_bundle_opens_with_waits_briefly(toy_place, monkeypatch):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_a_bundle_opens_with_waits_briefly(toy_place, monkeypatch, elsewhere):
     record = toy_place.run(toy_place.compose(plan("retrieve/toy")))
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
     seen = []
     kind = type(toy_place.host.get("retrieve/toy").stage)
-    opens = kind.open
-    monkeypatch.setattr(kind, "open", lambda *given: (seen.append(os.environ.get("GOMP_SPINCOUNT")), opens(*given))[1])
+    opens, traits = kind.open, kind.traits
+    there = SimpleNamespace(interpreter=lambda *_: this_interpreter(sys.path)) if elsewhere else None
+
+    def opened(*given):
+        seen.append(os.environ.get("GOMP_SPINCOUNT"))
+        return opens(*given)
+
+    def opened_there(remote, settings, artifact, words):
+        seen.append(os.environ.get("GOMP_SPINCOUNT"))
+        return open_remote(remote, settings, artifact, words)
+
+    monkeypatch.setattr(kind, "open", opened)
+    monkeypatch.setattr("kistack.execution.remote.open_remote", opened_there)
+    monkeypatch.setattr(kind, "traits", lambda *given: replace(traits(*given), environment=there))
     with open_bundle(record.bundle, host=toy_place.host) as bundle:
-        bundle.ask("What is the latest release of Product7")
+        assert bundle.ask("What is the latest release of Product7").passages[0].document == "Product7.md"
     assert [int(rounds) > 0 for rounds in seen] == [True]
     assert "GOMP_SPINCOUNT" not in os.environ
 

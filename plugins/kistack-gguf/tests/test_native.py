@@ -8,6 +8,8 @@ import threading
 import pytest
 from kistack_gguf import native
 
+from kistack.plugins.waiting import brief_waiting
+
 
 def test_handlers_of_c_libraries_are_undone_everywhere():
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -37,6 +39,13 @@ def test_threads_wait_briefly_in_what_is_loaded(monkeypatch):
     native.load("xllamacpp")
     assert int(seen[0]) > 0
     assert "GOMP_SPINCOUNT" not in os.environ
+    # in a worker, which PyTorch's longer time is set for
+    monkeypatch.setenv("GOMP_SPINCOUNT", brief_waiting()["GOMP_SPINCOUNT"])
+    native.load("xllamacpp")
+    assert seen[1] == seen[0] != os.environ["GOMP_SPINCOUNT"]
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    native.load("xllamacpp")
+    assert seen[2] == os.environ["GOMP_SPINCOUNT"] == "7"
 
 
 def test_cores_are_those_this_process_may_use():

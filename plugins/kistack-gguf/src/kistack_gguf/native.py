@@ -19,6 +19,8 @@ from kistack.plugins.waiting import waiting_briefly
 
 #: Distribution and module that hold the server, and those that hold logits.
 SERVER, LOGITS = "xllamacpp", "cyllama"
+#: Rounds that threads spin before they sleep: as fast on idle cores as any more, and faster beside another program.
+_SPINS = 1000
 #: Larger than ``struct sigaction`` on any system with one.
 _SIGACTION_BYTES = 512
 
@@ -35,7 +37,7 @@ def load(module: str) -> Any:
         ModelError: it is not installed, or a library it needs is missing.
 
     """
-    with waiting_briefly():
+    with waiting_briefly(_SPINS):
         try:
             return importlib.import_module(module)
         except ImportError as e:
