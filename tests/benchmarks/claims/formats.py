@@ -5,8 +5,9 @@
 The demo's base model (SmolLM2-135M-Instruct) with all of its 30 layers, every second and every tenth, each written by
 the plugin's exporter as fp32 and int8 (Q8_0), and answered by llama.cpp; beside it PyTorch's eager fp32. Speed does
 not depend on what layers have learnt, so the students are not trained. All variants answer in each round, in turn. On a
-busy machine processor time with one thread tells more than the wall clock. With several threads set GOMP_SPINCOUNT=10000
-and OMP_WAIT_POLICY=ACTIVE: PyTorch's threads are in the same process, and llama.cpp's would sleep on their account.
+busy machine processor time with one thread tells more than the wall clock. With several threads set
+GOMP_SPINCOUNT=10000 and OMP_WAIT_POLICY=ACTIVE: PyTorch's threads are in the same process, and llama.cpp's would sleep
+on their account.
 """
 
 from __future__ import annotations
