@@ -27,6 +27,25 @@ class _Loading:
         self.count = 0
         self.before: str | None = None
 
+    def enter(self, rounds: str) -> None:
+        """Set the number of rounds for one more."""
+        with self.lock:
+            if not self.count:
+                self.before = os.environ.get(_ROUNDS)
+            self.count += 1
+            os.environ[_ROUNDS] = rounds
+
+    def leave(self) -> None:
+        """One is done; with the last of them goes what was set."""
+        with self.lock:
+            self.count -= 1
+            if self.count:
+                return
+            if self.before is None:
+                os.environ.pop(_ROUNDS, None)
+            else:
+                os.environ[_ROUNDS] = self.before
+
 
 _LOADING = _Loading()
 
@@ -43,16 +62,11 @@ def brief_waiting(rounds: int = BRIEF) -> dict[str, str]:
 def waiting_briefly(rounds: int = BRIEF) -> Iterator[None]:
     """For what is loaded within, into this process; a library that is loaded already goes on as before."""
     with _LOADING.lock:
-        added = brief_waiting(rounds)
-        if added and not _LOADING.count:
-            _LOADING.before = os.environ.get(_ROUNDS)
-        _LOADING.count += bool(added)
-        os.environ.update(added)
+        chosen = brief_waiting(rounds)
+        if chosen:
+            _LOADING.enter(chosen[_ROUNDS])
     try:
         yield
     finally:
-        with _LOADING.lock:
-            _LOADING.count -= bool(added)
-            if added and not _LOADING.count:
-                os.environ.pop(_ROUNDS, None)
-                os.environ.update({_ROUNDS: _LOADING.before} if _LOADING.before is not None else {})
+        if chosen:
+            _LOADING.leave()

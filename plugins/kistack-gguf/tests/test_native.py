@@ -46,6 +46,11 @@ def test_threads_wait_briefly_in_what_is_loaded(monkeypatch):
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     native.load("xllamacpp")
     assert seen[2] == os.environ["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    native.load("xllamacpp")
+    assert seen[3] is None
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_cores_are_those_this_process_may_use():
